@@ -1,0 +1,35 @@
+from . import (
+    averaging,
+    data,
+    diagnostics,
+    double_descent,
+    functions,
+    likelihoods,
+    priors,
+    report,
+    runs,
+    samplers,
+    sgd,
+)
+from .network import Network
+from .posterior import Posterior
+from .types import Dataset, Draws, Estimate
+
+__all__ = [
+    "Dataset",
+    "Draws",
+    "Estimate",
+    "Network",
+    "Posterior",
+    "averaging",
+    "data",
+    "diagnostics",
+    "double_descent",
+    "functions",
+    "likelihoods",
+    "priors",
+    "report",
+    "runs",
+    "samplers",
+    "sgd",
+]

@@ -1,0 +1,31 @@
+"""The checks of arguments that many settings share, each a sentence with the mend."""
+
+
+def require_count(name: str, value: int, least: int = 1) -> None:
+    """Refuse a count that is no integer or too small.
+
+    Raises:
+        ValueError: ``value`` is no integer of at least ``least``.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ValueError(f"{name}={value!r} is not possible; pass an integer of at least {least}.")
+
+
+def require_positive(name: str, value: float) -> None:
+    """Refuse a number that is not positive and finite.
+
+    Raises:
+        ValueError: ``value`` is zero, negative, infinite or NaN.
+    """
+    if not 0 < value < float("inf"):
+        raise ValueError(f"{name}={value} is not possible; pass a positive number.")
+
+
+def require_fraction(name: str, value: float) -> None:
+    """Refuse a number outside [0, 1].
+
+    Raises:
+        ValueError: ``value`` is no fraction.
+    """
+    if not 0 <= value <= 1:
+        raise ValueError(f"{name}={value} is not possible; pass a fraction between 0 and 1.")

@@ -1,0 +1,79 @@
+"""Likelihoods: what the network's outputs say about the targets, one row at a time.
+
+A likelihood is anything with ``log_prob(outputs, y)``, which returns one number a row, and
+``predict(outputs)``, which returns what averaging works on.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import jax
+import jax.numpy as jnp
+import jax.scipy.stats as stats
+from jaxtyping import Array, Float, Int
+
+
+class Likelihood(Protocol):
+    """What every likelihood offers."""
+
+    def log_prob(self, outputs: Float[Array, "n ..."], y: Any) -> Float[Array, " n"]:
+        """log p(y | outputs) of every row."""
+        ...
+
+    def predict(self, outputs: Float[Array, "n ..."]) -> Float[Array, "n ..."]:
+        """The prediction of every row: log probabilities of classes, or the mean."""
+        ...
+
+
+@dataclass(frozen=True)
+class Categorical:
+    """Classes with the outputs as logits: log p(y | z) = z_y − log Σ_c exp z_c."""
+
+    def log_prob(self, outputs: Float[Array, "n c"], y: Int[Array, " n"]) -> Float[Array, " n"]:
+        """log p(y | outputs) of every row."""
+        chosen = jnp.take_along_axis(outputs, jnp.asarray(y)[:, None], axis=-1)[:, 0]
+        return chosen - jax.nn.logsumexp(outputs, axis=-1)
+
+    def predict(self, outputs: Float[Array, "n c"]) -> Float[Array, "n c"]:
+        """Log probabilities of the classes."""
+        return jax.nn.log_softmax(outputs, axis=-1)
+
+
+@dataclass(frozen=True)
+class Bernoulli:
+    """Two classes with one logit z: log p(1 | z) = −softplus(−z), log p(0 | z) = −softplus(z)."""
+
+    def log_prob(self, outputs: Float[Array, "n ..."], y: Int[Array, " n"]) -> Float[Array, " n"]:
+        """log p(y | outputs) of every row."""
+        logit = outputs.reshape(outputs.shape[0])
+        return -jax.nn.softplus(jnp.where(jnp.asarray(y) == 1, -logit, logit))
+
+    def predict(self, outputs: Float[Array, "n ..."]) -> Float[Array, "n 2"]:
+        """Log probabilities of the classes 0 and 1."""
+        logit = outputs.reshape(outputs.shape[0])
+        return jnp.stack([-jax.nn.softplus(logit), -jax.nn.softplus(-logit)], axis=-1)
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """Real targets with known noise: y ~ N(outputs, std²), independent over output components.
+
+    Attributes:
+        std: Standard deviation of the noise.
+    """
+
+    std: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.std > 0:
+            raise ValueError(f"std={self.std} is no noise level; pass a positive number.")
+
+    def log_prob(self, outputs: Float[Array, "n ..."], y: Float[Array, "n ..."]) -> Float[Array, " n"]:
+        """log p(y | outputs) of every row, summed over the components of the output."""
+        n = outputs.shape[0]
+        targets = jnp.asarray(y).reshape(n, -1)
+        return stats.norm.logpdf(targets, outputs.reshape(n, -1), self.std).sum(axis=-1)
+
+    def predict(self, outputs: Float[Array, "n ..."]) -> Float[Array, "n ..."]:
+        """The mean of the target."""
+        return outputs

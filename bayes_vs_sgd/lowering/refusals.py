@@ -1,0 +1,46 @@
+"""What has no fixed likelihood or cannot be exported is refused, with the reason and the mend."""
+
+import torch
+from torch import nn
+
+_BATCH_NORM = nn.modules.batchnorm._BatchNorm
+_DROPOUT = nn.modules.dropout._DropoutNd
+
+
+class LoweringError(ValueError):
+    """A module that has no JAX counterpart here; the message says why and what to do."""
+
+
+def refuse_moving_modules(module: nn.Module) -> None:
+    """Refuse layers whose output depends on more than input and parameters.
+
+    Raises:
+        LoweringError: BatchNorm in training mode (the likelihood of one row depends on its batch),
+            or active dropout (the likelihood is random).
+    """
+    for name, layer in module.named_modules():
+        if isinstance(layer, _BATCH_NORM) and (layer.training or not layer.track_running_stats):
+            raise LoweringError(
+                f"{name or 'the module'} is {type(layer).__name__} in training mode: with it the "
+                "likelihood of one row depends on the batch it comes in, so there is no posterior; "
+                "use group, layer or filter response norm instead."
+            )
+        if isinstance(layer, _DROPOUT) and layer.training and layer.p > 0:
+            raise LoweringError(
+                f"{name or 'the module'} is active dropout (p={layer.p}): the likelihood would be "
+                "random; set p=0, or call module.eval() before making the Network."
+            )
+
+
+def refuse_moving_buffers(program: torch.export.ExportedProgram) -> None:
+    """Refuse a module whose forward pass writes to its own buffers.
+
+    Raises:
+        LoweringError: A buffer changes in the forward pass.
+    """
+    moving = sorted(program.graph_signature.buffers_to_mutate.values())
+    if moving:
+        raise LoweringError(
+            f"the forward pass changes the buffer {moving[0]!r}: the likelihood would depend on the "
+            "order of evaluations; make the module a pure function of parameters and input."
+        )

@@ -1,0 +1,73 @@
+"""The No-U-Turn sampler."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from ..checks import require_count, require_positive
+from .kernel import Kernel, LogDensity, Stats
+
+if TYPE_CHECKING:
+    from blackjax.mcmc.hmc import HMCState
+
+
+@dataclass(frozen=True)
+class NUTS:
+    """No-U-Turn sampler (Hoffman & Gelman 2014, multinomial as in Betancourt 2017), BlackJAX's kernel.
+
+    One transition: draw p ~ N(0, M); double the leapfrog trajectory forwards or backwards at random
+    until it turns back on itself, diverges, or has 2^max_tree_depth steps; choose one of its states
+    with probability proportional to exp(−H). Chains that run side by side in one device wait for the
+    longest trajectory, so HMC is often faster on networks.
+
+    Attributes:
+        max_tree_depth: Doublings at most.
+        step_size: At the start of the warm-up, which adapts it; kept where ``n_warmup=0``.
+        target_acceptance: Mean acceptance over the trajectory that the warm-up aims at.
+    """
+
+    max_tree_depth: int = 10
+    step_size: float = 0.1
+    target_acceptance: float = 0.8
+
+    def __post_init__(self) -> None:
+        require_count("max_tree_depth", self.max_tree_depth)
+        require_positive("step_size", self.step_size)
+        if not 0 < self.target_acceptance < 1:
+            raise ValueError(
+                f"target_acceptance={self.target_acceptance} is no probability between 0 and 1; "
+                "0.8 is usual."
+            )
+
+    def kernel(self, log_density: LogDensity, n_warmup: int) -> Kernel:
+        """The Markov kernel for one target and one length of warm-up."""
+        # Importing BlackJAX starts JAX, after which its devices cannot be chosen any more.
+        import blackjax
+
+        from .warmup import windowed
+
+        move = blackjax.nuts.build_kernel()
+
+        def transition(
+            key: PRNGKeyArray,
+            chain: "HMCState",
+            step_size: Float[Array, ""],
+            inverse_mass: Float[Array, " d"],
+        ) -> tuple["HMCState", Stats]:
+            new, info = move(key, chain, log_density, step_size, inverse_mass, self.max_tree_depth)
+            return new, {
+                "acceptance_rate": info.acceptance_rate,
+                "diverging": info.is_divergent,
+                "energy": info.energy,
+                "n_steps": info.num_integration_steps,
+                "tree_depth": info.num_trajectory_expansions,
+            }
+
+        return windowed(
+            transition,
+            log_density,
+            n_warmup=n_warmup,
+            step_size=self.step_size,
+            target_acceptance=self.target_acceptance,
+        )
