@@ -1,0 +1,26 @@
+"""The handwritten digits that scikit-learn ships: 1,797 images of 8×8 pixels."""
+
+from sklearn.datasets import load_digits
+
+from ..types import Dataset
+from .arrays import split
+
+
+def digits(n_train: int = 400, label_noise: float = 0.2, seed: int = 0) -> Dataset:
+    """A random split of the digits; the rows that do not train are the clean test set.
+
+    Pixels are standardised by one mean and one standard deviation.
+
+    Args:
+        n_train: Training rows.
+        label_noise: Fraction of training labels redrawn uniformly over the ten classes.
+        seed: Chooses rows and noise.
+
+    Returns:
+        Inputs of shape (n, 64), ten classes.
+
+    Raises:
+        ValueError: ``n_train`` leaves no test row, or ``label_noise`` is no fraction.
+    """
+    x, y = load_digits(return_X_y=True)
+    return split(x, y, n_train=n_train, label_noise=label_noise, seed=seed, name="digits")

@@ -1,0 +1,8 @@
+"""Does a curve over complexity rise again? Heights with intervals, verdicts, and the five arms."""
+
+from .arms import ARMS, Arm
+from .peak import Interval, Peak, peak, reduction
+from .resampling import deviations
+from .threshold import threshold
+
+__all__ = ["ARMS", "Arm", "Interval", "Peak", "deviations", "peak", "reduction", "threshold"]

@@ -1,0 +1,67 @@
+"""Bootstrap deviations of a curve from the replicates it was measured with."""
+
+import numpy as np
+from jaxtyping import Float
+from scipy import stats
+
+
+def deviations(
+    replicates: Float[np.ndarray, "..."], *, level: float = 0.95, n_bootstrap: int = 2000, seed: int = 0
+) -> Float[np.ndarray, "bootstrap complexity"]:
+    """Resample what varies and return how far the mean curve moves.
+
+    What is resampled depends on the axes:
+
+    - (replicate, complexity): the replicates (seeds, chains).
+    - (replicate, complexity, point): the replicates, and, independently, the test points, whose
+      deviations add up. (The interaction of the two is counted twice, which is conservative.)
+    - (split, replicate, complexity, point): the data splits, each with everything inside it. With
+      one split, as above.
+
+    m rows are drawn with replacement from m, and the deviation of their mean is widened by
+    √(m/(m − 1))·t_{m−1}(q)/z(q) at the quantile q = (1 + level)/2, so that few rows give
+    intervals as wide as Student's. Every kind of row has a random stream of its own, so that curves
+    measured on the same test points move together: that pairs the arms.
+
+    Args:
+        replicates: Losses; averaging over all axes but complexity gives the curve.
+        level: Confidence level that the widening is made for.
+        n_bootstrap: Resamples.
+        seed: Same seed, same resamples.
+
+    Returns:
+        Deviations of the mean curve, one row a resample.
+
+    Raises:
+        ValueError: The number of axes is not 2, 3 or 4, or something has fewer than two rows.
+    """
+    replicates = np.asarray(replicates, dtype=np.float64)
+    if replicates.ndim not in (2, 3, 4):
+        raise ValueError(
+            f"replicates has {replicates.ndim} axes; pass (replicate, complexity), (replicate, "
+            "complexity, point) or (split, replicate, complexity, point)."
+        )
+    split_stream, replicate_stream, point_stream = np.random.default_rng(seed).spawn(3)
+    if replicates.ndim == 4:
+        if len(replicates) > 1:
+            by_split = replicates.mean(axis=(1, 3))
+            return _resample("splits", by_split, split_stream, level, n_bootstrap)
+        replicates = replicates[0]
+    by_replicate = replicates if replicates.ndim == 2 else replicates.mean(axis=2)
+    moved = _resample("replicates", by_replicate, replicate_stream, level, n_bootstrap)
+    if replicates.ndim == 3:
+        by_point = replicates.mean(axis=0).T
+        moved = moved + _resample("test points", by_point, point_stream, level, n_bootstrap)
+    return moved
+
+
+def _resample(
+    name: str, rows: np.ndarray, rng: np.random.Generator, level: float, n_bootstrap: int
+) -> np.ndarray:
+    m = len(rows)
+    if m < 2:
+        raise ValueError(f"there are {m} {name}; an interval needs at least 2.")
+    q = (1 + level) / 2
+    widening = np.sqrt(m / (m - 1)) * stats.t.ppf(q, m - 1) / stats.norm.ppf(q)
+    counts = rng.multinomial(m, np.full(m, 1 / m), size=n_bootstrap)
+    return widening * ((counts / m - 1 / m) @ rows)

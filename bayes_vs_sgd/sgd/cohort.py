@@ -1,0 +1,93 @@
+"""The networks that are still training, stacked along a leading axis."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.func import functional_call, grad_and_value, vmap
+from torch.fx.experimental.proxy_tensor import make_fx
+
+from ..likelihoods import Likelihood
+from .losses import mistakes, negative_log_likelihood
+from .optimizers import Optimizer
+
+Tensors = dict[str, torch.Tensor]
+
+
+class Cohort:
+    """Stacked parameters, their optimiser, and the functions that train and judge them.
+
+    The vmapped gradient is traced once into plain tensor operations, which spares every step the
+    cost of ``torch.func``; it is traced again when networks leave.
+
+    Attributes:
+        seeds: The seed number of every network here, shape (n_active,).
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        likelihood: Likelihood,
+        optimizer: Optimizer,
+        start: Mapping[str, torch.Tensor],
+    ) -> None:
+        self.seeds = np.arange(len(next(iter(start.values()))))
+        self._params: Tensors = {n: v.clone().requires_grad_() for n, v in start.items()}
+        self._rule = optimizer.build(self._params.values())
+        self._step: Callable[..., Any] | None = None
+
+        def loss(params: Tensors, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+            outputs = functional_call(module, params, (x,))
+            return negative_log_likelihood(likelihood, outputs, y).mean()
+
+        def judge(params: Tensors, x: torch.Tensor, y: torch.Tensor) -> tuple[Any, Any]:
+            outputs = functional_call(module, params, (x,))
+            nll = negative_log_likelihood(likelihood, outputs, y).mean()
+            return nll, mistakes(likelihood, outputs, y).mean()
+
+        self._gradient = vmap(grad_and_value(loss))
+        self._judge = vmap(judge, in_dims=(0, None, None))
+
+    @property
+    def params(self) -> Tensors:
+        """The parameters now, detached; later steps change them in place."""
+        return {name: value.detach() for name, value in self._params.items()}
+
+    def step(self, x: torch.Tensor, y: torch.Tensor, rows: torch.Tensor) -> None:
+        """One optimiser step on the mean loss of each network's own rows.
+
+        Args:
+            x: All training inputs.
+            y: All training targets.
+            rows: Row numbers of shape (n_active, batch).
+        """
+        with torch.no_grad():
+            if self._step is None:
+                self._step = make_fx(lambda p, x, y, r: self._gradient(p, x[r], y[r])[0])(
+                    self.params, x, y, rows
+                )
+            gradients = self._step(self.params, x, y, rows)
+        for name, parameter in self._params.items():
+            parameter.grad = gradients[name]
+        self._rule.step()
+
+    def judge(self, x: torch.Tensor, y: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+        """Mean loss and error rate (mean squared residual) of every network, each (n_active,)."""
+        with torch.no_grad():
+            loss, error = self._judge(self.params, x, y)
+        return loss.cpu().numpy(), error.cpu().numpy()
+
+    def keep(self, stays: np.ndarray) -> None:
+        """Go on with the networks where ``stays`` is True; the others stop costing anything."""
+        mask = torch.from_numpy(stays).to(next(iter(self._params.values())).device)
+        for parameter in self._params.values():
+            state = self._rule.state[parameter]
+            for name, value in state.items():
+                if torch.is_tensor(value) and value.ndim and len(value) == len(mask):
+                    state[name] = value[mask]
+            parameter.grad = None
+            parameter.data = parameter.data[mask]
+        self.seeds = self.seeds[stays]
+        self._step = None
