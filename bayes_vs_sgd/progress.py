@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 Report = Callable[[int, str], None]
@@ -21,7 +22,7 @@ def bar(description: str, total: int, *, show: bool) -> Iterator[Report]:
     Yields:
         A function of the steps done so far and a short detail.
     """
-    if not show:
+    if not show or not Console().is_terminal:
         yield lambda n_done, detail: None
         return
     columns = (

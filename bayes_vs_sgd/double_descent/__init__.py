@@ -3,6 +3,7 @@
 from .arms import ARMS, Arm
 from .peak import Interval, Peak, peak, reduction
 from .resampling import deviations
+from .sweep import Sweep
 from .threshold import threshold
 
-__all__ = ["ARMS", "Arm", "Interval", "Peak", "deviations", "peak", "reduction", "threshold"]
+__all__ = ["ARMS", "Arm", "Interval", "Peak", "Sweep", "deviations", "peak", "reduction", "threshold"]

@@ -6,7 +6,11 @@ from scipy import stats
 
 
 def deviations(
-    replicates: Float[np.ndarray, "..."], *, level: float = 0.95, n_bootstrap: int = 2000, seed: int = 0
+    replicates: Float[np.ndarray, "..."],
+    *,
+    level: float | None = 0.95,
+    n_bootstrap: int = 2000,
+    seed: int = 0,
 ) -> Float[np.ndarray, "bootstrap complexity"]:
     """Resample what varies and return how far the mean curve moves.
 
@@ -20,12 +24,13 @@ def deviations(
 
     m rows are drawn with replacement from m, and the deviation of their mean is widened by
     √(m/(m − 1))·t_{m−1}(q)/z(q) at the quantile q = (1 + level)/2, so that few rows give
-    intervals as wide as Student's. Every kind of row has a random stream of its own, so that curves
+    intervals as wide as Student's. With ``level=None`` only by √(m/(m − 1)): the standard deviation
+    of the result is then the standard error. Every kind of row has a random stream of its own, so that curves
     measured on the same test points move together: that pairs the arms.
 
     Args:
         replicates: Losses; averaging over all axes but complexity gives the curve.
-        level: Confidence level that the widening is made for.
+        level: Confidence level that the widening is made for, or None.
         n_bootstrap: Resamples.
         seed: Same seed, same resamples.
 
@@ -56,12 +61,14 @@ def deviations(
 
 
 def _resample(
-    name: str, rows: np.ndarray, rng: np.random.Generator, level: float, n_bootstrap: int
+    name: str, rows: np.ndarray, rng: np.random.Generator, level: float | None, n_bootstrap: int
 ) -> np.ndarray:
     m = len(rows)
     if m < 2:
         raise ValueError(f"there are {m} {name}; an interval needs at least 2.")
-    q = (1 + level) / 2
-    widening = np.sqrt(m / (m - 1)) * stats.t.ppf(q, m - 1) / stats.norm.ppf(q)
+    widening = np.sqrt(m / (m - 1))
+    if level is not None:
+        q = (1 + level) / 2
+        widening *= stats.t.ppf(q, m - 1) / stats.norm.ppf(q)
     counts = rng.multinomial(m, np.full(m, 1 / m), size=n_bootstrap)
     return widening * ((counts / m - 1 / m) @ rows)

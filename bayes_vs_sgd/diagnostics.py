@@ -1,0 +1,249 @@
+"""Has it converged, in function space? And everything as an ArviZ ``DataTree``."""
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import arviz as az
+import numpy as np
+import pandas as pd
+import xarray as xr
+from arviz_stats.base import array_stats
+from jaxtyping import Float
+
+from .types import Dataset, Draws
+
+LogProbs = Float[np.ndarray, "chain draw n c"]
+
+# Looser than the 1.01 asked of a single quantity: this is the worst of some hundred predictions.
+MAX_RHAT = 1.05
+MIN_ESS = 50
+
+
+@dataclass(frozen=True)
+class Convergence:
+    """The worst over predicted probabilities, which is what averages are made of.
+
+    Attributes:
+        rhat: Largest rank-normalised split R-hat (Vehtari et al. 2021).
+        ess_bulk: Smallest bulk effective sample size, all chains together.
+        ess_tail: Smallest tail effective sample size.
+        n_values: Predictions looked at.
+        divergences: Divergent transitions after the warm-up.
+        by_value: ``r_hat``, ``ess_bulk``, ``ess_tail`` of every prediction, (point, class).
+    """
+
+    rhat: float
+    ess_bulk: float
+    ess_tail: float
+    n_values: int
+    divergences: int
+    by_value: xr.Dataset = field(repr=False)
+
+    @property
+    def converged(self) -> bool:
+        """R-hat at most 1.05 and bulk ESS at least 50, in the worst case."""
+        return self.rhat <= MAX_RHAT and self.ess_bulk >= MIN_ESS
+
+    def figures(self) -> dict[str, float]:
+        """The worst cases and the judgement as plain numbers, for attributes and tables."""
+        return {
+            "rhat": self.rhat,
+            "ess_bulk": self.ess_bulk,
+            "ess_tail": self.ess_tail,
+            "n_values": self.n_values,
+            "divergences": self.divergences,
+            "converged": int(self.converged),
+        }
+
+    def __str__(self) -> str:
+        return (
+            f"function-space R-hat {self.rhat:.3f}, ESS {self.ess_bulk:.0f} (bulk) and "
+            f"{self.ess_tail:.0f} (tail) in the worst of {self.n_values} predictions"
+        )
+
+
+class NotConvergedError(RuntimeError):
+    """Raised by ``require_converged``."""
+
+
+def function_convergence(draws: Draws, log_probs: LogProbs, n_points: int = 32) -> Convergence:
+    """Judge chains by their predictions; weights have symmetries that chains need not cross.
+
+    The quantities are the probabilities of every class at ``n_points`` evenly spaced rows. (A class's
+    probability and its log have the same ranks, hence the same R-hat and bulk ESS.)
+
+    Args:
+        draws: Their ``stats`` count the divergences.
+        log_probs: Predictions of every draw.
+        n_points: Rows looked at.
+
+    Raises:
+        ValueError: Fewer than 4 draws a chain.
+    """
+    if log_probs.shape[1] < 4:
+        raise ValueError(
+            f"there are {log_probs.shape[1]} draws a chain; R-hat and ESS need at least 4."
+        )
+    points = _evenly(log_probs.shape[2], n_points)
+    values = np.exp(np.asarray(log_probs[:, :, points], dtype=np.float64))
+    moves = np.ptp(values, axis=(0, 1)) > 0
+    if not moves.any():
+        raise ValueError("no prediction varies over the draws: the chains are stuck where they began.")
+    axes = {"chain_axis": 0, "draw_axis": 1}
+    found = {
+        "r_hat": array_stats.rhat(values, **axes),
+        "ess_bulk": array_stats.ess(values, method="bulk", **axes),
+        "ess_tail": array_stats.ess(values, method="tail", prob=(0.05, 0.95), **axes),
+    }
+    # A probability that is the same in every draw has no R-hat, and nothing to converge.
+    found = {name: np.where(moves, value, np.nan) for name, value in found.items()}
+    return Convergence(
+        rhat=float(np.nanmax(found["r_hat"])),
+        ess_bulk=float(np.nanmin(found["ess_bulk"])),
+        ess_tail=float(np.nanmin(found["ess_tail"])),
+        n_values=int(moves.sum()),
+        divergences=int(np.sum(draws.stats.get("diverging", 0))),
+        by_value=xr.Dataset(
+            {name: (("point", "class"), value) for name, value in found.items()},
+            coords={"point": points},
+        ),
+    )
+
+
+def require_converged(convergence: Convergence) -> None:
+    """Raise where the chains have not converged in function space.
+
+    Raises:
+        NotConvergedError: With the figures and the mend.
+    """
+    if not convergence.converged:
+        raise NotConvergedError(
+            f"{convergence}; the limits are {MAX_RHAT} and {MIN_ESS}. Run longer chains, more "
+            "leapfrog steps or a longer warm-up."
+        )
+
+
+def to_datatree(
+    draws: Draws,
+    log_probs: LogProbs,
+    *,
+    dataset: Dataset | None = None,
+    train_log_probs: LogProbs | None = None,
+    n_points: int = 32,
+    n_weights: int = 4,
+    seed: int = 0,
+) -> xr.DataTree:
+    """Draws as an ArviZ ``DataTree`` with the standard groups.
+
+    - ``posterior``: up to ``n_weights`` evenly spaced entries of every parameter, under its name.
+      (All weights would cost ArviZ minutes and say little: their posterior is symmetric.)
+    - ``predictions``: ``probability`` (chain, draw, point, class) at ``n_points`` test rows.
+    - ``sample_stats``: the sampler's statistics under ArviZ's names.
+    - With ``dataset`` and ``train_log_probs``: ``log_likelihood`` of every training row, which
+      ``arviz.loo`` and ``arviz.compare`` take; ``posterior_predictive``, one class a draw and row;
+      ``observed_data`` and ``constant_data``.
+
+    Args:
+        draws: Parameters by name with the axes (chain, draw).
+        log_probs: Predictions on test rows.
+        dataset: Where labels and inputs come from.
+        train_log_probs: Predictions on the training rows.
+        n_points: Test rows kept.
+        n_weights: Entries kept of each parameter.
+        seed: Of the posterior predictive draws.
+    """
+    points = _evenly(log_probs.shape[2], n_points)
+    groups: dict[str, dict[str, Any]] = {
+        "posterior": {n: _thin_weights(v, n_weights) for n, v in draws.params.items()},
+        "predictions": {"probability": np.exp(log_probs[:, :, points])},
+    }
+    dims = {"y": ["row"], "x": ["row", "feature"]}
+    test_dims = {"probability": ["point", "class"], "label": ["point"]}
+    if draws.stats:
+        groups["sample_stats"] = dict(draws.stats)
+    if dataset is not None:
+        labels, inputs = dataset.y_train, dataset.x_train.reshape(len(dataset.x_train), -1)
+        groups["observed_data"] = {"y": labels}
+        groups["constant_data"] = {"x": inputs}
+        groups["predictions_constant_data"] = {"label": dataset.y_test[points]}
+        if train_log_probs is not None:
+            index = np.broadcast_to(labels[:, None], (*train_log_probs.shape[:-1], 1))
+            log_likelihood = np.take_along_axis(train_log_probs, index, axis=-1)[..., 0]
+            groups["log_likelihood"] = {"y": log_likelihood}
+            groups["posterior_predictive"] = {"y": _sample_classes(train_log_probs, seed)}
+    with warnings.catch_warnings():
+        # Many seeds with one checkpoint are many chains with one draw, and meant so.
+        warnings.filterwarnings("ignore", message="Found chain dimension to be longer")
+        return az.from_dict(groups, dims=dims, pred_dims=test_dims, pred_coords={"point": points})
+
+
+def worst_predictions(tree: xr.DataTree, n: int = 5) -> pd.DataFrame:
+    """``arviz.summary`` of the predicted probabilities with the largest R-hat.
+
+    Args:
+        tree: As ``to_datatree`` makes it, with a group ``convergence`` (``Convergence.by_value``).
+        n: How many.
+    """
+    r_hat = tree["convergence"]["r_hat"].to_numpy()
+    order = np.argsort(np.nan_to_num(r_hat, nan=-np.inf), axis=None)[::-1][:n]
+    points, classes = np.unravel_index(order, r_hat.shape)
+    probability = tree["predictions"]["probability"]
+    chosen = {
+        f"test row {int(probability['point'][p])}, class {c}": probability.isel(
+            {"point": int(p), "class": int(c)}, drop=True
+        )
+        for p, c in zip(points, classes, strict=True)
+    }
+    return az.summary(xr.DataTree.from_dict({"posterior": xr.Dataset(chosen)}))
+
+
+def run_summary(tree: xr.DataTree) -> dict[str, float]:
+    """What the sampler reports of itself: acceptance, step size, E-BFMI, and LOO."""
+    stats = tree["sample_stats"]
+    result = {
+        "acceptance": float(stats["acceptance_rate"].mean()),
+        "step_size": float(stats["step_size"].mean()),
+        "n_steps": float(stats["n_steps"].mean()),
+        "min_e_bfmi": float(np.min(_energy_fraction(stats["energy"].to_numpy()))),
+    }
+    with warnings.catch_warnings():
+        # LOO's own warning says what the number of bad shape parameters says.
+        warnings.filterwarnings("ignore", message="Estimated shape parameter")
+        loo = az.loo(tree, pointwise=True)
+    return result | {
+        "elpd_loo": float(loo.elpd),
+        "elpd_loo_se": float(loo.se),
+        "n_bad_pareto_k": float((loo.pareto_k > 0.7).sum()),
+    }
+
+
+def diagnostic_plots(tree: xr.DataTree) -> Mapping[str, Any]:
+    """ArviZ's rank plot of some predictions and its energy plot, as matplotlib figures."""
+    few = {"point": tree["predictions"]["point"].to_numpy()[:4]}
+    label = tree["predictions_constant_data"]["label"].sel(point=few["point"])
+    chosen = tree["predictions"].to_dataset()[["probability"]].sel(**{"class": label}, **few)
+    shown = xr.DataTree.from_dict({"posterior": chosen, "sample_stats": tree["sample_stats"].to_dataset()})
+    plots = {"rank": az.plot_rank(shown), "energy": az.plot_energy(shown)}
+    return {name: plot.get_viz("figure") for name, plot in plots.items()}
+
+
+def _energy_fraction(energy: Float[np.ndarray, "chain draw"]) -> Float[np.ndarray, " chain"]:
+    """E-BFMI: mean squared change of the energy over its variance (Betancourt 2016)."""
+    return np.square(np.diff(energy, axis=1)).mean(axis=1) / energy.var(axis=1)
+
+
+def _thin_weights(values: Any, n_weights: int) -> np.ndarray:
+    flat = np.asarray(values).reshape(*np.shape(values)[:2], -1)
+    return flat[..., _evenly(flat.shape[-1], n_weights)]
+
+
+def _sample_classes(log_probs: LogProbs, seed: int) -> np.ndarray:
+    """One class a prediction, by the Gumbel maximum."""
+    noise = np.random.default_rng(seed).gumbel(size=log_probs.shape)
+    return np.argmax(log_probs + noise, axis=-1).astype(np.int16)
+
+
+def _evenly(n: int, n_wanted: int) -> np.ndarray:
+    return np.linspace(0, n - 1, min(n, n_wanted)).round().astype(int)
