@@ -26,7 +26,10 @@ class Applied(Protocol):
 
 
 def predict(
-    network: Applied, draws: Draws, x: np.ndarray, likelihood: Likelihood = Categorical()  # noqa: B008
+    network: Applied,
+    draws: Draws,
+    x: np.ndarray,
+    likelihood: Likelihood = Categorical(),  # noqa: B008
 ) -> Float[np.ndarray, "chain draw n ..."]:
     """The prediction of every draw: log probabilities of classes (or means of real targets).
 
@@ -131,7 +134,7 @@ def _average(log_probs: np.ndarray, axis: tuple[int, ...]) -> np.ndarray:
     # A class that no member allows has −inf everywhere.
     top = np.where(np.isfinite(top), top, 0)
     with np.errstate(divide="ignore"):
-        mean = np.log(np.exp(log_probs - top).mean(axis=axis, keepdims=True, dtype=np.float64)) + top
+        mean = (
+            np.log(np.exp(log_probs - top).mean(axis=axis, keepdims=True, dtype=np.float64)) + top
+        )
     return np.squeeze(mean, axis=axis)
-
-

@@ -90,7 +90,9 @@ def function_convergence(draws: Draws, log_probs: LogProbs, n_points: int = 32) 
     values = np.exp(np.asarray(log_probs[:, :, points], dtype=np.float64))
     moves = np.ptp(values, axis=(0, 1)) > 0
     if not moves.any():
-        raise ValueError("no prediction varies over the draws: the chains are stuck where they began.")
+        raise ValueError(
+            "no prediction varies over the draws: the chains are stuck where they began."
+        )
     axes = {"chain_axis": 0, "draw_axis": 1}
     found = {
         "r_hat": array_stats.rhat(values, **axes),
@@ -221,10 +223,14 @@ def run_summary(tree: xr.DataTree) -> dict[str, float]:
 
 def diagnostic_plots(tree: xr.DataTree) -> Mapping[str, Any]:
     """ArviZ's rank plot of some predictions and its energy plot, as matplotlib figures."""
-    few = {"point": tree["predictions"]["point"].to_numpy()[:4]}
-    label = tree["predictions_constant_data"]["label"].sel(point=few["point"])
-    chosen = tree["predictions"].to_dataset()[["probability"]].sel(**{"class": label}, **few)
-    shown = xr.DataTree.from_dict({"posterior": chosen, "sample_stats": tree["sample_stats"].to_dataset()})
+    points = tree["predictions"]["point"].to_numpy()[:4]
+    label = tree["predictions_constant_data"].to_dataset()["label"].sel(point=points)
+    chosen = (
+        tree["predictions"].to_dataset()[["probability"]].sel({"class": label, "point": points})
+    )
+    shown = xr.DataTree.from_dict(
+        {"posterior": chosen, "sample_stats": tree["sample_stats"].to_dataset()}
+    )
     plots = {"rank": az.plot_rank(shown), "energy": az.plot_energy(shown)}
     return {name: plot.get_viz("figure") for name, plot in plots.items()}
 

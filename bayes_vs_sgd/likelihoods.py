@@ -17,7 +17,7 @@ class Likelihood(Protocol):
     """What every likelihood offers."""
 
     def log_prob(self, outputs: Float[Array, "n ..."], y: Any) -> Float[Array, " n"]:
-        """log p(y | outputs) of every row."""
+        """Log p(y | outputs) of every row."""
         ...
 
     def predict(self, outputs: Float[Array, "n ..."]) -> Float[Array, "n ..."]:
@@ -30,7 +30,7 @@ class Categorical:
     """Classes with the outputs as logits: log p(y | z) = z_y − log Σ_c exp z_c."""
 
     def log_prob(self, outputs: Float[Array, "n c"], y: Int[Array, " n"]) -> Float[Array, " n"]:
-        """log p(y | outputs) of every row."""
+        """Log p(y | outputs) of every row."""
         chosen = jnp.take_along_axis(outputs, jnp.asarray(y)[:, None], axis=-1)[:, 0]
         return chosen - jax.nn.logsumexp(outputs, axis=-1)
 
@@ -44,7 +44,7 @@ class Bernoulli:
     """Two classes with one logit z: log p(1 | z) = −softplus(−z), log p(0 | z) = −softplus(z)."""
 
     def log_prob(self, outputs: Float[Array, "n ..."], y: Int[Array, " n"]) -> Float[Array, " n"]:
-        """log p(y | outputs) of every row."""
+        """Log p(y | outputs) of every row."""
         logit = outputs.reshape(outputs.shape[0])
         return -jax.nn.softplus(jnp.where(jnp.asarray(y) == 1, -logit, logit))
 
@@ -68,8 +68,10 @@ class Gaussian:
         if not self.std > 0:
             raise ValueError(f"std={self.std} is no noise level; pass a positive number.")
 
-    def log_prob(self, outputs: Float[Array, "n ..."], y: Float[Array, "n ..."]) -> Float[Array, " n"]:
-        """log p(y | outputs) of every row, summed over the components of the output."""
+    def log_prob(
+        self, outputs: Float[Array, "n ..."], y: Float[Array, "n ..."]
+    ) -> Float[Array, " n"]:
+        """Log p(y | outputs) of every row, summed over the components of the output."""
         n = outputs.shape[0]
         targets = jnp.asarray(y).reshape(n, -1)
         return stats.norm.logpdf(targets, outputs.reshape(n, -1), self.std).sum(axis=-1)

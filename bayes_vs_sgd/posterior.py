@@ -85,17 +85,29 @@ class Posterior:
         data = (jnp.asarray(dataset.x_train), jnp.asarray(dataset.y_train))
         return cls(prior.log_prob, log_likelihood, data, temperature, sample_prior)
 
+    def draw_prior(self, key: PRNGKeyArray, n: int) -> Any:
+        """Draws of the prior with a leading axis of ``n``, to start chains from.
+
+        Raises:
+            ValueError: ``sample_prior`` was not given.
+        """
+        if self.sample_prior is None:
+            raise ValueError("this posterior knows no draws of its prior; pass sample_prior to it.")
+        return self.sample_prior(key, n)
+
     @property
     def n_rows(self) -> int:
         """Number of training rows."""
         return len(jax.tree.leaves(self.data)[0])
 
     def log_density(self, params: Any) -> Float[Array, ""]:
-        """log prior(θ) + (1/T) Σ_i log p(data_i | θ), up to the log evidence."""
-        return self.log_prior(params) + self.log_likelihood(params, self.data).sum() / self.temperature
+        """Log prior(θ) + (1/T) Σ_i log p(data_i | θ), up to the log evidence."""
+        return (
+            self.log_prior(params) + self.log_likelihood(params, self.data).sum() / self.temperature
+        )
 
     def log_density_estimate(self, params: Any, batch: Any) -> Float[Array, ""]:
-        """log prior(θ) + (n/|batch|)(1/T) Σ_{i ∈ batch} log p(data_i | θ).
+        """Log prior(θ) + (n/|batch|)(1/T) Σ_{i ∈ batch} log p(data_i | θ).
 
         Unbiased for ``log_density`` when every row is equally likely to be in the batch.
 
@@ -106,4 +118,3 @@ class Posterior:
         scale = self.n_rows / len(jax.tree.leaves(batch)[0])
         log_likelihood = self.log_likelihood(params, batch).sum()
         return self.log_prior(params) + scale * log_likelihood / self.temperature
-

@@ -164,8 +164,12 @@ def sample_many(
     prior: Prior, key: PRNGKeyArray, shapes: Shapes, n: int
 ) -> dict[str, Float[Array, "n ..."]]:
     """``n`` independent draws with a leading axis; draw i does not depend on ``n``."""
-    keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(n))
-    return jax.vmap(lambda k: prior.sample(k, shapes))(keys)
+
+    @jax.jit
+    def draw(numbers: Array) -> dict[str, Array]:
+        return jax.vmap(lambda i: prior.sample(jax.random.fold_in(key, i), shapes))(numbers)
+
+    return draw(jnp.arange(n))
 
 
 def _sample_normal(

@@ -1,5 +1,7 @@
 """Multilayer perceptron with ReLU."""
 
+from itertools import pairwise
+
 import torch
 from torch import nn
 
@@ -25,7 +27,7 @@ class MLP(nn.Module):
         sizes = [in_features] + [width] * depth
         hidden = [
             layer
-            for inputs, outputs in zip(sizes[:-1], sizes[1:], strict=True)
+            for inputs, outputs in pairwise(sizes)
             for layer in (nn.Linear(inputs, outputs), nn.ReLU())
         ]
         self.layers = nn.Sequential(nn.Flatten(), *hidden, nn.Linear(width, out_features))

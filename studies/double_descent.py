@@ -76,7 +76,7 @@ class Config(runs.RunOptions):
         level: Confidence level of the intervals.
     """
 
-    widths: tuple[int, ...] = (4, 5, 6, 8, 10, 12, 16, 24, 48)
+    widths: tuple[int, ...] = (4, 6, 8, 10, 12, 16, 24, 32)
     depth: int = 1
     data: str = "digits"
     n_train: int = 400
@@ -91,18 +91,18 @@ class Config(runs.RunOptions):
     adam: Adam = field(default_factory=Adam)
     initial: Literal["he", "prior", "torch"] = "he"
     batch_size: int = 100
-    max_epochs: int = 1500
-    patience: int = 300
+    max_epochs: int = 1000
+    patience: int = 200
     prior_std: float = 2.0
     bias_std: float = 1.0
     temperature: float = 1.0
     map: MAP = field(default_factory=MAP)
     sampler: Literal["hmc", "nuts"] = "hmc"
-    hmc: HMC = field(default_factory=lambda: HMC(n_leapfrog=60))
+    hmc: HMC = field(default_factory=lambda: HMC(n_leapfrog=100, target_acceptance=0.65))
     nuts: NUTS = field(default_factory=NUTS)
     n_chains: int = 4
-    n_warmup: int = 500
-    n_draws: int = 500
+    n_warmup: int = 300
+    n_draws: int = 400
     margin_error: float = 0.02
     margin_nll: float = 0.1
     level: float = 0.95
@@ -226,7 +226,9 @@ class Study:
     def cells(self) -> list[runs.Cell]:
         """Every method at every width on every split."""
         return [
-            runs.Cell(f"{method}-w{width}-s{split}", dict(method=method, width=width, split=split))
+            runs.Cell(
+                f"{method}-w{width}-s{split}", {"method": method, "width": width, "split": split}
+            )
             for split in range(self.config.n_splits)
             for width in self.config.widths
             for method in METHODS
@@ -266,18 +268,20 @@ class Study:
         )
         test = averaging.predict(network, trained, dataset.x_test)
         train = averaging.predict(network, trained, dataset.x_train)
-        groups = grouped(config.ensemble_size, test[:, -1], train[:, -1])
+        test_groups, train_groups = grouped(config.ensemble_size, test[:, -1], train[:, -1])
         single, ensemble = double_descent.Arm(averaged=False), double_descent.Arm(averaged=True)
         tree = diagnostics.to_datatree(trained, test, dataset=dataset, train_log_probs=train)
         tree["arms/sgd"] = xr.DataTree(single.losses(test, train, dataset))
-        tree["arms/deep_ensemble"] = xr.DataTree(ensemble.losses(*groups, dataset))
-        tree.attrs |= trained.info
+        tree["arms/deep_ensemble"] = xr.DataTree(
+            ensemble.losses(test_groups, train_groups, dataset)
+        )
+        tree.attrs.update(trained.info)
         return tree
 
     def maximize(self, network: Network, dataset: Dataset, seed: int) -> xr.DataTree:
         """The best of several climbs from the prior: the arm MAP."""
         config, posterior = self.config, self.posterior(network, dataset)
-        starts = posterior.sample_prior(jax.random.key(seed), config.n_seeds)
+        starts = posterior.draw_prior(jax.random.key(seed), config.n_seeds)
         maxima = samplers.maximize(posterior, starts, config.map)
         test = averaging.predict(network, maxima, dataset.x_test)
         train = averaging.predict(network, maxima, dataset.x_train)
@@ -285,7 +289,7 @@ class Study:
         tree = diagnostics.to_datatree(maxima, test, dataset=dataset, train_log_probs=train)
         arm = double_descent.Arm(averaged=False)
         tree["arms/map"] = xr.DataTree(arm.losses(test[best], train[best], dataset))
-        tree.attrs |= maxima.info
+        tree.attrs.update(maxima.info)
         return tree
 
     def sample(self, network: Network, dataset: Dataset, seed: int) -> xr.DataTree:
@@ -296,12 +300,16 @@ class Study:
 
         def collect(params: dict[str, jax.Array]) -> dict[str, object]:
             predict = lambda x: likelihood.predict(network.apply(params, x))  # noqa: E731
-            return {"params": params, "test": predict(dataset.x_test), "train": predict(dataset.x_train)}
+            return {
+                "params": params,
+                "test": predict(dataset.x_test),
+                "train": predict(dataset.x_train),
+            }
 
         draws = samplers.sample(
             key,
             posterior,
-            posterior.sample_prior(key_start, config.n_chains),
+            posterior.draw_prior(key_start, config.n_chains),
             config.hmc if config.sampler == "hmc" else config.nuts,
             n_warmup=config.n_warmup,
             n_draws=config.n_draws,
@@ -316,7 +324,8 @@ class Study:
         tree["arms/draw"] = xr.DataTree(draw.losses(test, train, dataset))
         tree["arms/bma"] = xr.DataTree(bma.losses(test, train, dataset))
         tree["convergence"] = xr.DataTree(convergence.by_value)
-        tree.attrs |= draws.info | convergence.figures() | diagnostics.run_summary(tree)
+        tree.attrs.update(draws.info)
+        tree.attrs.update(convergence.figures() | diagnostics.run_summary(tree))
         return tree
 
     def prior(self) -> priors.FanIn:
@@ -354,7 +363,9 @@ def best_of_groups(log_density: np.ndarray, size: int) -> np.ndarray:
     return groups.argmax(axis=1) + size * np.arange(len(groups))
 
 
-def assemble(config: Config, cells: list[runs.Cell], folder: runs.RunFolder) -> double_descent.Sweep:
+def assemble(
+    config: Config, cells: list[runs.Cell], folder: runs.RunFolder
+) -> double_descent.Sweep:
     """All cells of a run as one sweep."""
     by_arm: dict[str, list[list[xr.Dataset]]] = {
         arm: [[] for _ in range(config.n_splits)] for arm in double_descent.ARMS

@@ -87,17 +87,15 @@ def from_npz(
             "y_test, or x and y."
         )
     rng = np.random.default_rng(seed)
-    parts = []
+    parts: dict[str, np.ndarray] = {}
     for part, n in (("train", n_train), ("test", n_test)):
         x = _checked(path, f"x_{part}", arrays[f"x_{part}"])
         y = _labels(path, f"y_{part}", arrays[f"y_{part}"])
         if n is not None and not 1 <= n <= len(x):
-            raise ValueError(
-                f"n_{part}={n} is not possible: {path.name} has {len(x)} {part} rows."
-            )
+            raise ValueError(f"n_{part}={n} is not possible: {path.name} has {len(x)} {part} rows.")
         rows = rng.permutation(len(x))[:n]
-        parts += [x[rows], y[rows]]
-    return _assemble(*parts, label_noise, rng, path.stem)
+        parts |= {f"x_{part}": x[rows], f"y_{part}": y[rows]}
+    return _assemble(**parts, label_noise=label_noise, rng=rng, name=path.stem)
 
 
 def _assemble(
@@ -133,7 +131,9 @@ def _load(path: Path) -> dict[str, np.ndarray]:
     except FileNotFoundError as error:
         raise ValueError(f"there is no file {path}; name an existing .npz file.") from error
     except (OSError, ValueError, AttributeError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path} is no .npz file of plain arrays; save it by numpy.savez.") from error
+        raise ValueError(
+            f"{path} is no .npz file of plain arrays; save it by numpy.savez."
+        ) from error
 
 
 def _checked(path: Path, name: str, values: np.ndarray) -> np.ndarray:

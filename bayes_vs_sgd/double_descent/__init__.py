@@ -6,4 +6,14 @@ from .resampling import deviations
 from .sweep import Sweep
 from .threshold import threshold
 
-__all__ = ["ARMS", "Arm", "Interval", "Peak", "Sweep", "deviations", "peak", "reduction", "threshold"]
+__all__ = [
+    "ARMS",
+    "Arm",
+    "Interval",
+    "Peak",
+    "Sweep",
+    "deviations",
+    "peak",
+    "reduction",
+    "threshold",
+]

@@ -1,6 +1,7 @@
 """The five arms of the comparison: what is averaged, and what it is repeated over."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -55,43 +56,40 @@ class Arm:
             ``train_error_estimate``; ``ece`` (replicate) and ``ece_estimate``; ``log_prob``
             (replicate, test_point, class), the average or the last member.
         """
-        by_metric = self._pointwise(test, dataset.y_test)
-        train_error = self._pointwise(train, dataset.y_train)["error"]
-        predicted = self._predict(test) if self.averaged else test[:, -1]
-        calibration = np.array([self._ece(members, dataset.y_test) for members in test])
-        variables: dict[str, tuple[tuple[str, ...], np.ndarray]] = {
-            "log_prob": (("replicate", "test_point", "class"), predicted.astype(np.float32)),
-            "train_error": (("replicate",), train_error.mean(axis=1)),
-            "train_error_estimate": ((), self._estimate(train, dataset.y_train)["error"].mean()),
+        predicted, fitted = self._predict(test), self._predict(train)
+        calibration = np.array([ece(one, dataset.y_test).mean() for one in predicted])
+        pooled = bma(test) if self.pooled else None
+        variables: dict[str, tuple[tuple[str, ...], Any]] = {
+            "log_prob": (("replicate", "test_point", "class"), predicted[:, -1].astype(np.float32)),
             "ece": (("replicate",), calibration),
             "ece_estimate": (
                 (),
-                ece(bma(test), dataset.y_test) if self.pooled else calibration.mean(),
+                calibration.mean() if pooled is None else ece(pooled, dataset.y_test),
             ),
         }
-        for name, losses in by_metric.items():
+        for name, losses in _mean_over_members(predicted, dataset.y_test).items():
+            estimate = (
+                losses.mean(axis=0) if pooled is None else pointwise(pooled, dataset.y_test)[name]
+            )
             variables[name] = (("replicate", "test_point"), losses.astype(np.float32))
-        for name, losses in self._estimate(test, dataset.y_test).items():
-            variables[f"{name}_estimate"] = (("test_point",), losses.astype(np.float32))
+            variables[f"{name}_estimate"] = (("test_point",), estimate.astype(np.float32))
+        train_error = _mean_over_members(fitted, dataset.y_train)["error"].mean(axis=1)
+        pooled_error = (
+            pointwise(bma(train), dataset.y_train)["error"] if self.pooled else train_error
+        )
+        variables["train_error"] = (("replicate",), train_error)
+        variables["train_error_estimate"] = ((), pooled_error.mean())
         return xr.Dataset(variables)
 
     def _predict(self, members: np.ndarray) -> np.ndarray:
-        return np.stack([bma(one[None]) for one in members])
+        """Predictions with the axes (replicate, member, n, class); averaged, one member is left."""
+        return np.stack([bma(one[None])[None] for one in members]) if self.averaged else members
 
-    def _pointwise(
-        self, members: np.ndarray, y: Int[np.ndarray, " n"]
-    ) -> dict[str, Float[np.ndarray, "replicate n"]]:
-        if self.averaged:
-            return pointwise(self._predict(members), y)
-        one_by_one = [pointwise(one, y) for one in members]
-        return {k: np.stack([one[k].mean(axis=0) for one in one_by_one]) for k in one_by_one[0]}
 
-    def _estimate(
-        self, members: np.ndarray, y: Int[np.ndarray, " n"]
-    ) -> dict[str, Float[np.ndarray, " n"]]:
-        if self.pooled:
-            return pointwise(bma(members), y)
-        return {name: value.mean(axis=0) for name, value in self._pointwise(members, y).items()}
-
-    def _ece(self, members: np.ndarray, y: Int[np.ndarray, " n"]) -> float:
-        return float(ece(bma(members[None]), y) if self.averaged else ece(members, y).mean())
+def _mean_over_members(
+    log_probs: Float[np.ndarray, "replicate member n c"], y: Int[np.ndarray, " n"]
+) -> dict[str, Float[np.ndarray, "replicate n"]]:
+    one_by_one = [pointwise(one, y) for one in log_probs]
+    return {
+        name: np.stack([one[name].mean(axis=0) for one in one_by_one]) for name in one_by_one[0]
+    }

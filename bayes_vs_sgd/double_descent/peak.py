@@ -110,7 +110,9 @@ def peak(
         float(max(_height(difference - simultaneous * error)[0], 0)),
         float(max(_height(difference + pointwise * error)[0], 0)),
     )
-    verdict = "absent" if interval.upper < margin else "present" if interval.lower > 0 else "undecided"
+    verdict = (
+        "absent" if interval.upper < margin else "present" if interval.lower > 0 else "undecided"
+    )
     return Peak(
         verdict=verdict,
         height=float(max(height, 0)),

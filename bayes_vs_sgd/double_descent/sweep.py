@@ -156,7 +156,9 @@ def _attribution(verdicts: Mapping[str, str], metric: str) -> list[str]:
     if verdicts.get("map") == "present":
         said.append("The MAP still has it, so the prior alone does not remove it.")
     if verdicts.get("deep_ensemble") == "present":
-        said.append("The deep ensemble still has it, so averaging SGD's networks does not remove it.")
+        said.append(
+            "The deep ensemble still has it, so averaging SGD's networks does not remove it."
+        )
     if verdicts.get("deep_ensemble") == "absent":
         said.append("The deep ensemble has none, so averaging SGD's networks is enough.")
     return [f"({metric}) {' '.join(said)}"] if said else []

@@ -83,7 +83,11 @@ def lower(module: nn.Module, example_inputs: tuple[torch.Tensor, ...]) -> Lowere
     (outputs,) = next(node for node in program.graph.nodes if node.op == "output").args
     references = _translate(outputs)
     return Lowered(
-        operations, parameters, constants, inputs, references[0] if len(references) == 1 else references
+        operations,
+        parameters,
+        constants,
+        inputs,
+        references[0] if len(references) == 1 else references,
     )
 
 
@@ -155,8 +159,10 @@ def _translate(value: Any) -> Any:
         return torch.empty((), dtype=value).numpy().dtype
     if isinstance(value, list | tuple):
         # torch.fx has list and tuple types of its own
-        return [_translate(v) for v in value] if isinstance(value, list) else tuple(
-            _translate(v) for v in value
+        return (
+            [_translate(v) for v in value]
+            if isinstance(value, list)
+            else tuple(_translate(v) for v in value)
         )
     return value
 

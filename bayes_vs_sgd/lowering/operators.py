@@ -48,7 +48,11 @@ def _reduce(reduction: Operator) -> Operator:
     """A reduction with ATen's signature, where the axes None and [] both mean all of them."""
 
     def reduced(
-        x: Array, dim: int | Sequence[int] | None = None, keepdim: bool = False, *, dtype: Any = None
+        x: Array,
+        dim: int | Sequence[int] | None = None,
+        keepdim: bool = False,
+        *,
+        dtype: Any = None,
     ) -> Array:
         axes = (dim,) if isinstance(dim, int) else tuple(dim or ()) or None
         return reduction(x if dtype is None else x.astype(dtype), axis=axes, keepdims=keepdim)
@@ -131,7 +135,11 @@ OPERATORS: dict[str, Operator] = {
     "aten.unsqueeze.default": jnp.expand_dims,
     "aten.squeeze.dims": lambda x, dims: jnp.squeeze(x, tuple(d for d in dims if x.shape[d] == 1)),
     "aten.expand.default": lambda x, size: jnp.broadcast_to(
-        x, [o if n == -1 else n for o, n in zip((1,) * (len(size) - x.ndim) + x.shape, size, strict=True)]
+        x,
+        [
+            o if n == -1 else n
+            for o, n in zip((1,) * (len(size) - x.ndim) + x.shape, size, strict=True)
+        ],
     ),
     "aten.cat.default": lambda xs, dim=0: jnp.concatenate(xs, axis=dim),
     "aten.slice.Tensor": _slice,

@@ -49,8 +49,8 @@ def write(folder: RunFolder) -> Path:
         figure=svg(figure),
         rows=_pivot(table),
         fidelity=_fidelity(folder.read_json("fidelity.json")),
-        cells=[_cell(folder, key) for key in folder.keys() if key.startswith("hmc")],
-        fits=[_fit(folder, key) for key in folder.keys() if key.startswith("sgd")],
+        cells=[_cell(folder, key) for key in folder.cells() if key.startswith("hmc")],
+        fits=[_fit(folder, key) for key in folder.cells() if key.startswith("sgd")],
         provenance=folder.read_json("provenance.json"),
     )
     folder.write_text("report.html", page)

@@ -5,7 +5,7 @@ import dataclasses
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, NoReturn, TypeVar
+from typing import Any, Literal, NoReturn
 
 import tyro
 
@@ -37,10 +37,9 @@ class RunOptions:
     resume: bool = False
 
 
-ConfigT = TypeVar("ConfigT", bound=RunOptions)
-
-
-def parse(presets: Mapping[str, ConfigT], argv: Sequence[str] | None = None, *, prog: str) -> ConfigT:
+def parse[ConfigT: RunOptions](
+    presets: Mapping[str, ConfigT], argv: Sequence[str] | None = None, *, prog: str
+) -> ConfigT:
     """Read the command line: the preset first, then every setting given on top of it.
 
     A setting that is not possible ends the program with exit code 2 and one sentence.

@@ -1,13 +1,12 @@
 """Who computes the cells. An executor runs independent tasks and says when each is done."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
+from typing import Any
 
-Task = TypeVar("Task")
-Executor = Callable[[Callable[[Task], None], Sequence[Task]], Iterator[Task]]
+Executor = Callable[[Callable[[Any], None], Sequence[Any]], Iterator[Any]]
 
 
-def local(compute: Callable[[Task], None], tasks: Sequence[Task]) -> Iterator[Task]:
+def local[Task](compute: Callable[[Task], None], tasks: Sequence[Task]) -> Iterator[Task]:
     """One task after another in this process."""
     for task in tasks:
         compute(task)

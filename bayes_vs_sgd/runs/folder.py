@@ -27,7 +27,9 @@ class RunFolder:
         self.path = path
 
     @classmethod
-    def create_or_resume(cls, path: Path, settings: Mapping[str, Any], *, resume: bool) -> "RunFolder":
+    def create_or_resume(
+        cls, path: Path, settings: Mapping[str, Any], *, resume: bool
+    ) -> "RunFolder":
         """Make the folder, or take it up again where it belongs to the same settings.
 
         Nothing in an existing folder is touched when this raises.
@@ -74,7 +76,7 @@ class RunFolder:
         with xr.open_dataset(self._cell(key), group=group, engine="h5netcdf") as dataset:
             return dataset.load()
 
-    def keys(self) -> list[str]:
+    def cells(self) -> list[str]:
         """The finished cells, in alphabetical order."""
         return sorted(file.stem for file in (self.path / "cells").glob("*.nc"))
 
@@ -124,7 +126,9 @@ def _require_same(path: Path, settings: Mapping[str, Any], resume: bool) -> None
             "another folder for --out, or give the settings of that run."
         )
     if not resume:
-        raise ValueError(f"{path} holds this run already; add --resume to go on, or name another --out.")
+        raise ValueError(
+            f"{path} holds this run already; add --resume to go on, or name another --out."
+        )
 
 
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
@@ -162,7 +166,7 @@ def _read_json(path: Path) -> Any:
 def _compression(tree: xr.DataTree) -> dict[str, dict[str, Any]]:
     return {
         node.path: {
-            name: {"compression": "gzip", "compression_opts": 1}
+            str(name): {"compression": "gzip", "compression_opts": 1}
             for name, variable in node.data_vars.items()
             if variable.size > 10_000
         }

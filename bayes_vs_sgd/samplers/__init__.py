@@ -14,4 +14,14 @@ from .sample import sample
 # Every sampler that `sample` takes; the law tests run over all of them.
 REGISTRY: dict[str, type[Sampler]] = {"hmc": HMC, "nuts": NUTS}
 
-__all__ = ["HMC", "MAP", "NUTS", "REGISTRY", "Kernel", "Sampler", "maximize", "sample", "use_devices"]
+__all__ = [
+    "HMC",
+    "MAP",
+    "NUTS",
+    "REGISTRY",
+    "Kernel",
+    "Sampler",
+    "maximize",
+    "sample",
+    "use_devices",
+]

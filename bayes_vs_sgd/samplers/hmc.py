@@ -68,7 +68,12 @@ class HMC:
                 key_jitter, (), step_size.dtype, minval=-1.0, maxval=1.0
             )
             new, info = move(
-                key_move, chain, log_density, step_size * (1 + jitter), inverse_mass, self.n_leapfrog
+                key_move,
+                chain,
+                log_density,
+                step_size * (1 + jitter),
+                inverse_mass,
+                self.n_leapfrog,
             )
             # BlackJAX reports the proposal's energy even where the proposal was rejected.
             kinetic = default_metric(inverse_mass).kinetic_energy(info.momentum)

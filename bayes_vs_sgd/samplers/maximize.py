@@ -36,7 +36,7 @@ class MAP:
         require_positive("learning_rate", self.learning_rate)
 
 
-def maximize(target: Any, initial: Any, settings: MAP = MAP()) -> Draws:  # noqa: B008
+def maximize(target: Any, initial: Any, settings: MAP = MAP()) -> Draws:
     """Climb to a local maximum of the log density from every starting point.
 
     Args:

@@ -69,7 +69,9 @@ def sample(
 
     n_iterations = n_warmup + n_draws
     length = -(-n_iterations // _N_CHUNKS)
-    run = chains.jit(_chunk(kernel, collect or (lambda params: params), length, n_warmup), n_shared=2)
+    run = chains.jit(
+        _chunk(kernel, collect or (lambda params: params), length, n_warmup), n_shared=2
+    )
 
     started = time.perf_counter()
     kept: list[Any] = []

@@ -3,7 +3,7 @@
 import math
 
 import torch
-import torch.nn.functional as F
+from torch.nn import functional
 
 from ..likelihoods import Bernoulli, Categorical, Gaussian, Likelihood
 
@@ -25,10 +25,12 @@ def negative_log_likelihood(
         ValueError: The likelihood has no torch form.
     """
     if isinstance(likelihood, Categorical):
-        return F.cross_entropy(outputs, y, reduction="none")
+        return functional.cross_entropy(outputs, y, reduction="none")
     if isinstance(likelihood, Bernoulli):
         logit = outputs.reshape(outputs.shape[0])
-        return F.binary_cross_entropy_with_logits(logit, y.to(logit.dtype), reduction="none")
+        return functional.binary_cross_entropy_with_logits(
+            logit, y.to(logit.dtype), reduction="none"
+        )
     if isinstance(likelihood, Gaussian):
         residual = (outputs.flatten(1) if outputs.ndim > 1 else outputs[:, None]) - y.reshape(
             y.shape[0], -1

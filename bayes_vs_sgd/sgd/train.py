@@ -74,7 +74,10 @@ def train(
     place = _device(device)
     x = torch.from_numpy(np.asarray(dataset.x_train)).to(place)
     y = torch.from_numpy(np.asarray(dataset.y_train)).to(place)
-    start = {n: torch.from_numpy(v).to(place) for n, v in _starts(initial, network, n_seeds, seed).items()}
+    start = {
+        n: torch.from_numpy(v).to(place)
+        for n, v in _starts(initial, network, n_seeds, seed).items()
+    }
     module = network.to_torch({n: v[0].cpu() for n, v in start.items()}).to(place)
 
     cohort = Cohort(module, likelihood, optimizer, start)
@@ -170,9 +173,12 @@ def _batches(
 def _starts(
     initial: Prior | Mapping[str, np.ndarray], network: Network, n_seeds: int, seed: int
 ) -> dict[str, np.ndarray]:
-    if not isinstance(initial, Mapping):
-        initial = sample_many(initial, jax.random.key(seed), network.shapes, n_seeds)
-    starts = {name: np.array(value) for name, value in initial.items()}
+    given = (
+        initial
+        if isinstance(initial, Mapping)
+        else sample_many(initial, jax.random.key(seed), network.shapes, n_seeds)
+    )
+    starts = {name: np.array(value) for name, value in given.items()}
     lengths = {len(value) for value in starts.values()}
     if lengths != {n_seeds}:
         raise ValueError(

@@ -1,0 +1,147 @@
+"""Every sampler recovers what is known exactly, within its Monte Carlo error."""
+
+from collections.abc import Callable
+from typing import ClassVar
+
+import arviz as az
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from bayes_vs_sgd import Dataset, Posterior, likelihoods, priors, samplers
+from tests.conftest import within
+
+SAMPLERS = [samplers.HMC(n_leapfrog=12), samplers.NUTS()]
+COVARIANCE = np.array([[2.0, 0.9, 0.0], [0.9, 1.0, -0.3], [0.0, -0.3, 0.5]])
+PRECISION = jnp.asarray(np.linalg.inv(COVARIANCE), jnp.float32)
+MEAN = jnp.array([1.0, -2.0, 0.5])
+
+
+def check_mean(draws: np.ndarray, truth: np.ndarray, least_ess: float = 400) -> None:
+    """ESS first, then the mean within five Monte Carlo errors."""
+    for i, exact in np.ndenumerate(truth):
+        values = draws[(slice(None), slice(None), *i)]
+        assert az.ess(values) > least_ess
+        within(values.mean(), exact, az.mcse(values))
+
+
+def run(target: Callable, start: jax.Array, sampler: samplers.Sampler) -> object:
+    return samplers.sample(
+        jax.random.key(11), target, start, sampler, n_warmup=500, n_draws=1500, progress=False
+    )
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_a_correlated_gaussian_has_its_moments(sampler: samplers.Sampler) -> None:
+    def log_density(x: jax.Array) -> jax.Array:
+        return -0.5 * (x - MEAN) @ PRECISION @ (x - MEAN)
+
+    draws = run(log_density, jnp.zeros((4, 3)), sampler).params.astype(np.float64)
+    check_mean(draws, np.asarray(MEAN))
+    centred = draws - np.asarray(MEAN)
+    check_mean(centred[..., :, None] * centred[..., None, :], COVARIANCE)
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_a_skewed_density_has_its_moments(sampler: samplers.Sampler) -> None:
+    # log of a Gamma(3) variable: E exp(x) = 3, E exp(2x) = 12, E x = digamma(3)
+    draws = run(lambda x: jnp.sum(3 * x - jnp.exp(x)), jnp.zeros((4, 1)), sampler)
+    x = draws.params[..., 0].astype(np.float64)
+    check_mean(np.stack([np.exp(x), np.exp(2 * x), x], -1), np.array([3, 12, 0.9227843351]))
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_linear_regression_has_its_closed_form(sampler: samplers.Sampler) -> None:
+    rng = np.random.default_rng(5)
+    x = rng.normal(size=(25, 4)) * np.array([1, 3, 0.3, 1])
+    y = x @ np.array([1.0, -0.5, 2.0, 0.0]) + 0.7 * rng.normal(size=25)
+    posterior = Posterior(
+        log_prior=lambda p: priors.Normal(1.5).log_prob({"w": p}),
+        log_likelihood=lambda p, d: likelihoods.Gaussian(0.7).log_prob(d[0] @ p, d[1]),
+        data=(jnp.asarray(x, jnp.float32), jnp.asarray(y, jnp.float32)),
+        temperature=0.5,
+    )
+    precision = np.eye(4) / 1.5**2 + x.T @ x / 0.7**2 / 0.5
+    covariance = np.linalg.inv(precision)
+    mean = covariance @ x.T @ y / 0.7**2 / 0.5
+    draws = run(posterior, jnp.zeros((4, 4)), sampler).params.astype(np.float64)
+    check_mean(draws, mean)
+    check_mean((draws - mean)[..., :, None] * (draws - mean)[..., None, :], covariance)
+
+
+def test_the_distance_of_a_draw_to_the_truth_is_twice_that_of_the_posterior_mean() -> None:
+    # any sampler, well-specified model: E‖draw − truth‖² = 2·E‖posterior mean − truth‖²
+    rng = np.random.default_rng(6)
+    n, truth = 200, rng.normal(size=200)
+    observed = jnp.asarray(truth + rng.normal(size=n), jnp.float32)
+    draws = run(
+        lambda t: -0.5 * jnp.sum(t**2) - 0.5 * jnp.sum((observed - t) ** 2),
+        jnp.zeros((4, n)),
+        samplers.HMC(n_leapfrog=12),
+    ).params.astype(np.float64)
+    mean = draws.mean((0, 1))
+    ratio = ((draws - truth) ** 2).mean((0, 1)) / 2 - (mean - truth) ** 2
+    within(ratio.mean(), 0, ratio.std(ddof=1) / n**0.5)
+
+
+def test_a_network_and_its_plain_density_give_the_same_chain() -> None:
+    rng = np.random.default_rng(7)
+    x, y = rng.normal(size=(20, 2)).astype(np.float32), rng.normal(size=20).astype(np.float32)
+
+    class Linear:
+        shapes: ClassVar = {"w": (1, 2)}
+
+        def apply(self, params: dict, x: jax.Array) -> jax.Array:
+            return x @ params["w"][0]
+
+    dataset = Dataset(x, y, x, y)
+    posterior = Posterior.of(Linear(), dataset, likelihoods.Gaussian(1.0), priors.Normal(1.0))
+
+    def plain(p: dict) -> jax.Array:
+        return (
+            priors.Normal(1.0).log_prob(p)
+            + likelihoods.Gaussian(1.0).log_prob(x @ p["w"][0], y).sum()
+        )
+
+    start = {"w": jnp.zeros((2, 1, 2))}
+    a, b = (
+        samplers.sample(
+            jax.random.key(0),
+            t,
+            start,
+            samplers.HMC(n_leapfrog=5),
+            n_warmup=20,
+            n_draws=10,
+            progress=False,
+        )
+        for t in (posterior, plain)
+    )
+    np.testing.assert_allclose(a.params["w"], b.params["w"], rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("mutation", ["sign", "dropped rejections"])
+def test_the_checks_turn_red_for_a_wrong_sampler(mutation: str) -> None:
+    def log_density(x: jax.Array) -> jax.Array:
+        return jnp.sum(3 * x - jnp.exp(x))
+
+    rough = samplers.HMC(n_leapfrog=2, step_size=1.1, step_size_jitter=0)
+    draws = samplers.sample(
+        jax.random.key(1),
+        log_density,
+        jnp.ones((4, 1)),
+        rough,
+        n_warmup=0,
+        n_draws=4000,
+        progress=False,
+    )
+    x = draws.params[..., 0].astype(np.float64)
+    check_mean(np.exp(x)[..., None], np.array([3]), least_ess=200)
+    if mutation == "sign":
+        wrong = -x
+    else:
+        moved = np.diff(x, axis=1, prepend=np.nan) != 0
+        n = moved.sum(1).min()
+        wrong = np.stack([chain[keep][:n] for chain, keep in zip(x, moved, strict=True)])
+    with pytest.raises(AssertionError):
+        check_mean(np.exp(wrong)[..., None], np.array([3]), least_ess=200)

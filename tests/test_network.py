@@ -1,0 +1,194 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from bayes_vs_sgd import Network
+from bayes_vs_sgd.lowering import OPERATORS, LoweringError
+
+
+class Tied(nn.Module):
+    """Two layers that share a weight, a parameter made by hand, a buffer, a residual."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(6, 6), nn.Linear(6, 6)
+        self.second.weight = self.first.weight
+        self.gain = nn.Parameter(torch.randn(6))
+        self.register_buffer("offset", torch.randn(1, 6))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = torch.tanh(self.first(x)) + x
+        return self.second(h * self.gain + self.offset).reshape(x.shape[0], 2, 3).sum(-1)
+
+
+class Normalised(nn.Module):
+    """Slices, concatenation, mean, power, and a division by a norm."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(6, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = torch.cat([self.layer(x), x[:, :2]], dim=1)
+        h = h / (h.pow(2).mean(dim=-1, keepdim=True) + 1e-3).sqrt()
+        return torch.log_softmax(h, dim=-1)
+
+
+ACTIVATIONS = [
+    nn.ReLU(), nn.Tanh(), nn.Sigmoid(), nn.GELU(), nn.GELU(approximate="tanh"), nn.SiLU(),
+    nn.Softplus(), nn.ELU(0.7), nn.SELU(), nn.LeakyReLU(0.2), nn.Hardtanh(-0.5, 0.8), nn.Softmax(-1),
+]  # fmt: skip
+MODULES: dict[str, nn.Module] = {
+    f"mlp_{i}_{type(a).__name__}": nn.Sequential(nn.Linear(6, 5), a, nn.Linear(5, 3))
+    for i, a in enumerate(ACTIVATIONS)
+} | {
+    "linear": nn.Linear(6, 2),
+    "no_bias": nn.Sequential(nn.Flatten(), nn.Linear(6, 4, bias=False), nn.ReLU(), nn.Linear(4, 1)),
+    "deep": nn.Sequential(*[m for _ in range(4) for m in (nn.Linear(6, 6), nn.ReLU())]),
+    "scalar_output": nn.Sequential(nn.Linear(6, 1), nn.Flatten(0)),
+    "tied": Tied(),
+    "normalised": Normalised(),
+}
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_both_engines_agree_in_float64_forward_and_gradient(name: str, float64: None) -> None:
+    module = MODULES[name]
+    network = Network(module, np.zeros((1, 6), np.float32))
+    double = network.to_torch(network.from_torch(module)).double()
+    x = np.random.default_rng(1).normal(size=(7, 6))
+    inputs = torch.from_numpy(x).requires_grad_()
+    output = double(inputs)
+    weights = np.random.default_rng(2).normal(size=output.shape)
+    (output * torch.from_numpy(weights)).sum().backward()
+
+    params = {n: jnp.asarray(p.detach().numpy()) for n, p in double.named_parameters()}
+    value, (for_params, for_x) = jax.value_and_grad(
+        lambda p, x: (network.apply(p, x) * weights).sum(), argnums=(0, 1)
+    )(params, jnp.asarray(x))
+
+    np.testing.assert_allclose(
+        network.apply(params, x), output.detach().numpy(), rtol=1e-10, atol=1e-10
+    )
+    assert abs(float(value) - float((output.detach().numpy() * weights).sum())) < 1e-10
+    np.testing.assert_allclose(for_x, inputs.grad.numpy(), rtol=1e-10, atol=1e-10)
+    for parameter_name, parameter in double.named_parameters():
+        np.testing.assert_allclose(
+            for_params[parameter_name], parameter.grad.numpy(), rtol=1e-10, atol=1e-10
+        )
+
+
+@pytest.mark.parametrize("n", [1, 2, 9])
+def test_any_batch_size_works(n: int) -> None:
+    network = Network(MODULES["tied"], np.zeros((4, 6), np.float32))
+    params = network.from_torch(MODULES["tied"])
+    assert network.apply(params, jnp.ones((n, 6))).shape == (n, 2)
+
+
+def test_tied_parameters_are_one_parameter() -> None:
+    network = Network(MODULES["tied"], np.zeros((1, 6), np.float32))
+    assert set(network.shapes) == {"first.weight", "first.bias", "second.bias", "gain"}
+    assert network.n_parameters == 36 + 6 + 6 + 6
+
+
+def test_apply_can_be_jitted_and_vmapped_over_parameters() -> None:
+    network = Network(MODULES["deep"], np.zeros((1, 6), np.float32))
+    one = network.from_torch(MODULES["deep"])
+    many = {name: np.stack([value, 2 * value]) for name, value in one.items()}
+    x = jnp.ones((3, 6))
+    out = jax.jit(jax.vmap(network.apply, in_axes=(0, None)))(many, x)
+    np.testing.assert_allclose(out[0], network.apply(one, x), rtol=1e-6)
+
+
+def test_parameters_go_to_torch_and_back_by_name() -> None:
+    network = Network(MODULES["tied"], np.zeros((1, 6), np.float32))
+    rng = np.random.default_rng(0)
+    params = {n: rng.normal(size=s).astype(np.float32) for n, s in network.shapes.items()}
+    module = network.to_torch(params)
+    again = network.from_torch(module)
+    assert all((again[n] == params[n]).all() for n in params)
+    x = rng.normal(size=(5, 6)).astype(np.float32)
+    np.testing.assert_allclose(
+        module(torch.from_numpy(x)).detach(), network.apply(params, x), rtol=1e-5, atol=1e-5
+    )
+
+
+def test_the_users_module_is_never_changed() -> None:
+    module = nn.Linear(6, 2)
+    network = Network(module, np.zeros((1, 6), np.float32))
+    before = module.weight.detach().clone()
+    network.to_torch({"weight": np.ones((2, 6)), "bias": np.ones(2)})
+    assert (module.weight == before).all()
+
+
+def test_a_wrong_operator_is_found_when_the_network_is_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(OPERATORS, "aten.tanh.default", jax.nn.sigmoid)
+    with pytest.raises(LoweringError, match="differ by"):
+        Network(nn.Sequential(nn.Linear(6, 2), nn.Tanh()), np.zeros((1, 6), np.float32))
+
+
+def test_a_wrong_gradient_is_found_when_the_network_is_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(
+        OPERATORS, "aten.tanh.default", lambda x: jax.lax.stop_gradient(jnp.tanh(x))
+    )
+    with pytest.raises(LoweringError, match="differ by"):
+        Network(nn.Sequential(nn.Linear(6, 2), nn.Tanh()), np.zeros((1, 6), np.float32))
+
+
+class Counting(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(6, 2)
+        self.register_buffer("calls", torch.zeros(()))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.calls.add_(1)
+        return self.layer(x) * self.calls
+
+
+class Branching(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(6, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layer(x) if x.sum() > 0 else -self.layer(x)
+
+
+@pytest.mark.parametrize(
+    ("module", "message"),
+    [
+        (nn.Sequential(nn.Linear(6, 2), nn.BatchNorm1d(2)), "use group, layer or filter response"),
+        (nn.Sequential(nn.Linear(6, 2), nn.Dropout(0.3)), r"active dropout \(p=0.3\)"),
+        (nn.Sequential(nn.Unflatten(1, (1, 6)), nn.Conv1d(1, 2, 3)), r"aten.convolution.default \(layer '1', Conv1d\)"),
+        (Counting(), "changes the buffer 'calls'"),
+        (Branching(), "must not branch on the values"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_lowered_is_refused_with_the_reason(module: nn.Module, message: str) -> None:
+    with pytest.raises(LoweringError, match=message):
+        Network(module, np.zeros((1, 6), np.float32))
+
+
+def test_dropout_that_is_switched_off_is_no_dropout() -> None:
+    Network(nn.Sequential(nn.Linear(6, 2), nn.Dropout(0.3)).eval(), np.zeros((1, 6), np.float32))
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"weight": np.ones((2, 6))}, "lacks"),
+        ({"weight": np.ones((3, 6)), "bias": np.ones(2)}, "has shape"),
+    ],
+)
+def test_wrong_parameters_are_refused(params: dict[str, np.ndarray], message: str) -> None:
+    network = Network(nn.Linear(6, 2), np.zeros((1, 6), np.float32))
+    with pytest.raises(ValueError, match=message):
+        network.apply(params, np.ones((1, 6)))
