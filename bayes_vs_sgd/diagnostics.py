@@ -94,13 +94,18 @@ def function_convergence(draws: Draws, log_probs: LogProbs, n_points: int = 32) 
             "no prediction varies over the draws: the chains are stuck where they began."
         )
     axes = {"chain_axis": 0, "draw_axis": 1}
-    found = {
-        "r_hat": array_stats.rhat(values, **axes),
-        "ess_bulk": array_stats.ess(values, method="bulk", **axes),
-        "ess_tail": array_stats.ess(values, method="tail", prob=(0.05, 0.95), **axes),
-    }
-    # A probability that is the same in every draw has no R-hat, and nothing to converge.
-    found = {name: np.where(moves, value, np.nan) for name, value in found.items()}
+    # A probability that is the same in every draw has no R-hat, and nothing to converge; one that
+    # is constant in each chain but differs between chains has an infinite one.
+    moving = values[..., moves]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        figures = {
+            "r_hat": array_stats.rhat(moving, **axes),
+            "ess_bulk": array_stats.ess(moving, method="bulk", **axes),
+            "ess_tail": array_stats.ess(moving, method="tail", prob=(0.05, 0.95), **axes),
+        }
+    found = {name: np.full(moves.shape, np.nan) for name in figures}
+    for name, figure in figures.items():
+        found[name][moves] = figure
     return Convergence(
         rhat=float(np.nanmax(found["r_hat"])),
         ess_bulk=float(np.nanmin(found["ess_bulk"])),

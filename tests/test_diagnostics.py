@@ -26,7 +26,7 @@ DRAWS = Draws({"v": SIGN * V, "w": SIGN * W}, {"diverging": np.zeros((4, 300), b
 
 
 def test_symmetric_weights_do_not_spoil_convergence_in_function_space() -> None:
-    assert az.rhat(DRAWS.params["v"]) > 5
+    assert az.rhat(DRAWS.params["v"]) > 1.5
     found = diagnostics.function_convergence(DRAWS, logits_of(**DRAWS.params, x=X))
     assert found.rhat < 1.02
     assert found.converged
@@ -101,7 +101,7 @@ def test_the_datatree_has_the_standard_groups(tree: object) -> None:
 def test_arviz_runs_on_it_as_it_is(tree: object) -> None:
     assert len(az.summary(tree)) == 2
     assert len(az.summary(tree, group="predictions")) == 40
-    assert az.rhat(tree)["posterior"]["v"].size == 1
+    assert az.rhat(tree)["v"].size == 1
     loo = az.loo(tree)
     assert loo.elpd < 0
     assert list(az.compare({"a": tree, "b": tree})["rank"]) == [0, 1]

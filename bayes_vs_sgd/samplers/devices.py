@@ -40,7 +40,8 @@ def use_devices(device: str = "auto", n_cpu_devices: int | None = None) -> str:
         ) from error
     try:
         platform = jax.devices()[0].platform
-    except RuntimeError as error:
+    # JAX 0.12 fails an assertion of its own where it has no plugin for the platform.
+    except (RuntimeError, AssertionError) as error:
         raise ValueError(
             f"device={device!r} is not available to JAX here; pass 'cpu', or install "
             "bayes-vs-sgd[cuda] on a machine with an NVIDIA GPU."
@@ -51,8 +52,8 @@ def use_devices(device: str = "auto", n_cpu_devices: int | None = None) -> str:
 class ChainMap:
     """Runs a function of many chains with the chains split evenly over the devices.
 
-    Each device runs its chains alone, so nothing is communicated and a chain does not depend on how
-    many devices there are.
+    Each device runs its chains alone, so nothing is communicated and a chain depends on how many
+    devices there are by rounding alone.
 
     Args:
         n_chains: Number of chains. The largest number of devices that divides it is used.

@@ -63,7 +63,7 @@ def maximize(target: Any, initial: Any, settings: MAP = MAP()) -> Draws:
 
         params, _ = jax.lax.fori_loop(0, settings.n_steps, step, (params, optimizer.init(params)))
         value, gradient = jax.value_and_grad(log_density)(params)
-        return params, value, optax.global_norm(gradient)
+        return params, value, optax.tree.norm(gradient)
 
     started = time.perf_counter()
     chains = ChainMap(count_chains(initial))

@@ -33,8 +33,8 @@ def sample(
     """Run Markov chains and keep every draw after the warm-up.
 
     A rejected proposal repeats the state, and the repeated state is a draw. Chain c uses the keys
-    ``fold_in(fold_in(key, c), iteration)``, so it depends neither on the chains beside it nor on the
-    number of devices.
+    ``fold_in(fold_in(key, c), iteration)``, so but for rounding it depends neither on the chains
+    beside it nor on the number of devices.
 
     Args:
         key: A JAX random key.

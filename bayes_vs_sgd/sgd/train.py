@@ -74,12 +74,10 @@ def train(
     place = _device(device)
     x = torch.from_numpy(np.asarray(dataset.x_train)).to(place)
     y = torch.from_numpy(np.asarray(dataset.y_train)).to(place)
-    start = {
-        n: torch.from_numpy(v).to(place)
-        for n, v in _starts(initial, network, n_seeds, seed).items()
-    }
-    module = network.to_torch({n: v[0].cpu() for n, v in start.items()}).to(place)
+    starts = _starts(initial, network, n_seeds, seed)
+    module = network.to_torch({name: value[0] for name, value in starts.items()}).to(place)
 
+    start = {name: torch.from_numpy(value).to(place) for name, value in starts.items()}
     cohort = Cohort(module, likelihood, optimizer, start)
     record = _Record(cohort, x, y)
     shuffles = [np.random.default_rng([seed, s]) for s in range(n_seeds)]
