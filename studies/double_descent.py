@@ -76,7 +76,7 @@ class Config(runs.RunOptions):
         level: Confidence level of the intervals.
     """
 
-    widths: tuple[int, ...] = (4, 6, 8, 10, 12, 16, 24, 32)
+    widths: tuple[int, ...] = (4, 5, 6, 8, 10, 12, 16, 24)
     depth: int = 1
     data: str = "digits"
     n_train: int = 400
@@ -91,12 +91,12 @@ class Config(runs.RunOptions):
     adam: Adam = field(default_factory=Adam)
     initial: Literal["he", "prior", "torch"] = "he"
     batch_size: int = 100
-    max_epochs: int = 1000
-    patience: int = 200
+    max_epochs: int = 1500
+    patience: int = 400
     prior_std: float = 2.0
     bias_std: float = 1.0
     temperature: float = 1.0
-    map: MAP = field(default_factory=MAP)
+    map: MAP = field(default_factory=lambda: MAP(n_steps=3000))
     sampler: Literal["hmc", "nuts"] = "hmc"
     hmc: HMC = field(default_factory=lambda: HMC(n_leapfrog=100, target_acceptance=0.65))
     nuts: NUTS = field(default_factory=NUTS)
@@ -193,6 +193,11 @@ def check(config: Config) -> None:
         raise ValueError(
             f"n_seeds={config.n_seeds} gives fewer than 2 ensembles of {config.ensemble_size}, so "
             f"their spread is unknown; pass at least {2 * config.ensemble_size}."
+        )
+    if config.n_chains * config.n_draws < 40:
+        raise ValueError(
+            f"n_draws={config.n_draws} in {config.n_chains} chains is too few for cross-validation and "
+            "ESS; pass at least 40 draws in all."
         )
     for name in ("prior_std", "bias_std", "temperature", "margin_error", "margin_nll"):
         if not getattr(config, name) > 0:

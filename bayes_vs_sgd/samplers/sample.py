@@ -64,8 +64,7 @@ def sample(
 
     chains = ChainMap(n_chains)
     keys = chains.put(jax.vmap(lambda c: jax.random.fold_in(key, c))(jnp.arange(n_chains)))
-    states = chains.jit(jax.vmap(kernel.init))(chains.put(initial))
-    _require_finite_start(kernel, log_density, states)
+    states = _start(kernel, log_density, chains, chains.put(initial))
 
     n_iterations = n_warmup + n_draws
     length = -(-n_iterations // _N_CHUNKS)
@@ -152,8 +151,16 @@ def _require_scalar(log_density: Callable[[Any], Any], initial: Any) -> None:
         )
 
 
-def _require_finite_start(kernel: Kernel, log_density: Callable[[Any], Any], states: Any) -> None:
-    values, gradients = jax.jit(jax.vmap(jax.value_and_grad(log_density)))(kernel.params(states))
+def _start(
+    kernel: Kernel, log_density: Callable[[Any], Any], chains: ChainMap, initial: Any
+) -> Any:
+    """The states that chains start in, refused where the log density is not finite."""
+
+    def start(params: Any) -> tuple[Any, Array, Any]:
+        value, gradient = jax.value_and_grad(log_density)(params)
+        return kernel.init(params), value, gradient
+
+    states, values, gradients = chains.jit(jax.vmap(start))(initial)
     finite = np.isfinite(np.asarray(values))
     for leaf in jax.tree.leaves(gradients):
         finite &= np.isfinite(np.asarray(leaf).reshape(len(finite), -1)).all(axis=1)
@@ -163,3 +170,4 @@ def _require_finite_start(kernel: Kernel, log_density: Callable[[Any], Any], sta
             f"chain {chain} starts where the log density ({np.asarray(values)[chain]}) or its "
             "gradient is not finite; start it elsewhere, for instance at draws of the prior."
         )
+    return states

@@ -20,7 +20,7 @@ class Cohort:
     """Stacked parameters, their optimiser, and the functions that train and judge them.
 
     The vmapped gradient is traced once into plain tensor operations, which spares every step the
-    cost of ``torch.func``; it is traced again when networks leave.
+    cost of ``torch.func``; it is traced again when networks leave the stack.
 
     Attributes:
         seeds: The seed number of every network here, shape (n_active,).

@@ -18,6 +18,8 @@ from .optimizers import SGD, Optimizer
 
 # Looking at the training error costs a forward pass over all rows, so it is done this often.
 _EPOCHS_BETWEEN_LOOKS = 10
+# Taking stopped networks out of the stack costs a new trace, so it waits until half have stopped.
+_SHRINK_BELOW = 0.5
 
 
 def train(
@@ -41,7 +43,7 @@ def train(
 
     Every network has its own start and its own order of batches, drawn without replacement; what
     is left at an epoch's end and fills no batch is left out. A network that has stopped keeps its
-    parameters and costs nothing more. The stopping rules look every 10 epochs.
+    parameters, and stopped networks leave the stack once they are half of it. The stopping rules look every 10 epochs.
 
     Args:
         network: The architecture.
@@ -92,22 +94,27 @@ def train(
                 record.look(cohort, x, y, epoch)
                 if is_kept and not is_last:
                     kept.append(record.snapshot())
-                stops = record.stops(cohort.seeds, epoch, stop_at_interpolation, patience)
-                if stops.all():
+                n_training = record.stop(epoch, stop_at_interpolation, patience)
+                if n_training == 0:
                     break
-                if stops.any():
-                    cohort.keep(~stops)
-                report(epoch, f"{len(cohort.seeds)} of {n_seeds} networks still train")
+                if n_training <= len(cohort.seeds) * _SHRINK_BELOW:
+                    cohort.keep(record.trains[cohort.seeds])
+                report(epoch, f"{n_training} of {n_seeds} networks still train")
     n_missed = sum(c > epoch for c in set(checkpoints) - {max_epochs})
     kept += [record.snapshot()] * (n_missed + 1)
     return record.draws(kept, repr(optimizer), time.perf_counter() - started)
 
 
 class _Record:
-    """The latest parameters, loss and error of every network, those that stopped included."""
+    """The latest parameters, loss and error of every network, and which of them still train.
+
+    Attributes:
+        trains: False for networks that have stopped; what is recorded of them stays as it was.
+    """
 
     def __init__(self, cohort: Cohort, x: torch.Tensor, y: torch.Tensor) -> None:
         n = len(cohort.seeds)
+        self.trains = np.ones(n, dtype=bool)
         self._params = {name: value.clone() for name, value in cohort.params.items()}
         self._stats = {name: np.full(n, np.nan) for name in ("train_loss", "train_error", "epoch")}
         self._lowest = np.full(n, np.inf)
@@ -115,26 +122,29 @@ class _Record:
         self.look(cohort, x, y, 0)
 
     def look(self, cohort: Cohort, x: torch.Tensor, y: torch.Tensor, epoch: int) -> None:
-        """Note where the networks still training are."""
+        """Note where the networks that still train are."""
         loss, error = cohort.judge(x, y)
+        places = np.flatnonzero(self.trains[cohort.seeds])
+        seeds = cohort.seeds[places]
         for name, value in cohort.params.items():
-            self._params[name][torch.from_numpy(cohort.seeds).to(value.device)] = value
-        for name, numbers in (("train_loss", loss), ("train_error", error), ("epoch", epoch)):
-            self._stats[name][cohort.seeds] = numbers
-        fell = cohort.seeds[error < self._lowest[cohort.seeds]]
+            where = torch.from_numpy(np.stack([seeds, places])).to(value.device)
+            self._params[name][where[0]] = value[where[1]]
+        self._stats["train_loss"][seeds] = loss[places]
+        self._stats["train_error"][seeds] = error[places]
+        self._stats["epoch"][seeds] = epoch
+        fell = seeds[error[places] < self._lowest[seeds]]
         self._lowest[fell] = self._stats["train_error"][fell]
         self._lowest_at[fell] = epoch
 
-    def stops(
-        self, seeds: np.ndarray, epoch: int, at_interpolation: bool, patience: int | None
-    ) -> np.ndarray:
-        """Which of these networks stop: interpolated, stuck, or with a loss that is not finite."""
-        stops = ~np.isfinite(self._stats["train_loss"][seeds])
+    def stop(self, epoch: int, at_interpolation: bool, patience: int | None) -> int:
+        """Stop networks that interpolate, are stuck or have no finite loss; how many still train."""
+        stops = ~np.isfinite(self._stats["train_loss"])
         if at_interpolation:
-            stops |= self._stats["train_error"][seeds] == 0
+            stops |= self._stats["train_error"] == 0
         if patience is not None:
-            stops |= epoch - self._lowest_at[seeds] >= patience
-        return stops
+            stops |= epoch - self._lowest_at >= patience
+        self.trains &= ~stops
+        return int(self.trains.sum())
 
     def snapshot(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
         """Copies of parameters and statistics now."""
