@@ -8,6 +8,7 @@ is the product of all axes but the first; a parameter with one axis or none is c
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Protocol
 
 import jax
@@ -153,11 +154,8 @@ class TorchDefault:
         bounds = {name: self.bound(name, shapes) for name in shapes}
         if self.family == "normal":
             return _sample_normal(key, shapes, {n: b / math.sqrt(3) for n, b in bounds.items()})
-        keys = _named_keys(key, shapes)
-        return {
-            name: jax.random.uniform(keys[name], shape, minval=-bounds[name], maxval=bounds[name])
-            for name, shape in shapes.items()
-        }
+        standard = _unflatten(jax.random.uniform(key, (_size(shapes),), minval=-1.0), shapes)
+        return {name: bounds[name] * value for name, value in standard.items()}
 
 
 def sample_many(
@@ -175,12 +173,22 @@ def sample_many(
 def _sample_normal(
     key: PRNGKeyArray, shapes: Shapes, stds: Mapping[str, float]
 ) -> dict[str, Float[Array, "..."]]:
-    keys = _named_keys(key, shapes)
-    return {n: stds[n] * jax.random.normal(keys[n], shape) for n, shape in shapes.items()}
+    standard = _unflatten(jax.random.normal(key, (_size(shapes),)), shapes)
+    return {name: stds[name] * value for name, value in standard.items()}
 
 
-def _named_keys(key: PRNGKeyArray, shapes: Shapes) -> dict[str, PRNGKeyArray]:
-    return dict(zip(shapes, jax.random.split(key, len(shapes)), strict=True))
+def _unflatten(flat: Float[Array, " d"], shapes: Shapes) -> dict[str, Float[Array, "..."]]:
+    """Cut one vector into named parameters; one call of the generator compiles much faster."""
+    ends = list(accumulate(math.prod(shape) for shape in shapes.values()))
+    starts = [0, *ends[:-1]]
+    return {
+        name: flat[start:end].reshape(shape)
+        for (name, shape), start, end in zip(shapes.items(), starts, ends, strict=True)
+    }
+
+
+def _size(shapes: Shapes) -> int:
+    return sum(math.prod(shape) for shape in shapes.values())
 
 
 def _require_positive(name: str, value: float) -> None:

@@ -76,7 +76,7 @@ class Config(runs.RunOptions):
         level: Confidence level of the intervals.
     """
 
-    widths: tuple[int, ...] = (4, 5, 6, 8, 10, 12, 16, 24)
+    widths: tuple[int, ...] = (4, 6, 8, 10, 12, 16, 20, 28)
     depth: int = 1
     data: str = "digits"
     n_train: int = 400
@@ -87,12 +87,12 @@ class Config(runs.RunOptions):
     n_seeds: int = 16
     ensemble_size: int = 4
     optimizer: Literal["sgd", "adam"] = "sgd"
-    sgd: SGD = field(default_factory=SGD)
+    sgd: SGD = field(default_factory=lambda: SGD(lr=0.1))
     adam: Adam = field(default_factory=Adam)
     initial: Literal["he", "prior", "torch"] = "he"
-    batch_size: int = 100
-    max_epochs: int = 1500
-    patience: int = 400
+    batch_size: int = 200
+    max_epochs: int = 2000
+    patience: int = 500
     prior_std: float = 2.0
     bias_std: float = 1.0
     temperature: float = 1.0
@@ -102,7 +102,7 @@ class Config(runs.RunOptions):
     nuts: NUTS = field(default_factory=NUTS)
     n_chains: int = 4
     n_warmup: int = 300
-    n_draws: int = 400
+    n_draws: int = 500
     margin_error: float = 0.02
     margin_nll: float = 0.1
     level: float = 0.95
@@ -210,7 +210,7 @@ def load(config: Config, split: int) -> Dataset:
     """The data of one split."""
     seed = config.seed + split
     if config.data == "digits":
-        return data.digits(config.n_train, config.label_noise, seed)
+        return data.digits(config.n_train, config.label_noise, seed, n_test=config.n_test)
     return data.from_npz(
         Path(config.data),
         n_train=config.n_train,

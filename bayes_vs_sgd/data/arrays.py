@@ -28,7 +28,7 @@ def split(
         x: Inputs, shape (n, ...).
         y: Integer classes, shape (n,).
         n_train: Training rows.
-        n_test: Test rows; None takes all others.
+        n_test: Test rows at most; None takes all others.
         label_noise: Fraction of training labels redrawn uniformly.
         seed: Chooses rows and noise.
         name: What the data are called in reports.
@@ -37,15 +37,14 @@ def split(
         ValueError: Not enough rows, or the arrays are not possible as a ``Dataset``.
     """
     require_count("n_train", n_train)
-    wanted = n_train + (1 if n_test is None else n_test)
-    if wanted > len(x):
+    if n_train >= len(x):
         raise ValueError(
-            f"n_train={n_train} and at least {wanted - n_train} test rows exceed the {len(x)} rows "
-            f"of {name}; ask for fewer."
+            f"n_train={n_train} and at least one test row exceed the {len(x)} rows of {name}; ask for "
+            "fewer."
         )
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(x))
-    rows, test_rows = order[:n_train], order[n_train : None if n_test is None else wanted]
+    rows, test_rows = order[:n_train], order[n_train:][:n_test]
     return _assemble(x[rows], y[rows], x[test_rows], y[test_rows], label_noise, rng, name)
 
 
@@ -65,7 +64,7 @@ def from_npz(
     Args:
         path: The file; it is read without pickle.
         n_train: Training rows; None takes all (or half of an unsplit file).
-        n_test: Test rows; None takes all.
+        n_test: Test rows at most; None takes all.
         label_noise: Fraction of training labels redrawn uniformly.
         seed: Chooses rows and noise.
 
@@ -73,9 +72,10 @@ def from_npz(
         ValueError: The file cannot be read, lacks an array, has too few rows, or holds values that
             are not finite or labels that are no classes.
     """
-    arrays, path = _load(Path(path)), Path(path)
+    path = Path(path)
+    arrays = _load(path)
     if {"x", "y"} <= set(arrays):
-        x, y = _checked(path, "x", arrays["x"]), _labels(path, "y", arrays["y"])
+        x, y = _rows(path, arrays, "x", "y")
         n_rows = len(x) // 2 if n_train is None else n_train
         return split(
             x, y, n_train=n_rows, n_test=n_test, label_noise=label_noise, seed=seed, name=path.stem
@@ -87,15 +87,23 @@ def from_npz(
             "y_test, or x and y."
         )
     rng = np.random.default_rng(seed)
-    parts: dict[str, np.ndarray] = {}
-    for part, n in (("train", n_train), ("test", n_test)):
-        x = _checked(path, f"x_{part}", arrays[f"x_{part}"])
-        y = _labels(path, f"y_{part}", arrays[f"y_{part}"])
-        if n is not None and not 1 <= n <= len(x):
-            raise ValueError(f"n_{part}={n} is not possible: {path.name} has {len(x)} {part} rows.")
-        rows = rng.permutation(len(x))[:n]
-        parts |= {f"x_{part}": x[rows], f"y_{part}": y[rows]}
-    return _assemble(**parts, label_noise=label_noise, rng=rng, name=path.stem)
+    x_train, y_train = _rows(path, arrays, "x_train", "y_train")
+    x_test, y_test = _rows(path, arrays, "x_test", "y_test")
+    if n_train is not None and not 1 <= n_train <= len(x_train):
+        raise ValueError(
+            f"n_train={n_train} is not possible: {path.name} has {len(x_train)} training rows."
+        )
+    rows = rng.permutation(len(x_train))[:n_train]
+    test_rows = rng.permutation(len(x_test))[:n_test]
+    return _assemble(
+        x_train[rows],
+        y_train[rows],
+        x_test[test_rows],
+        y_test[test_rows],
+        label_noise,
+        rng,
+        path.stem,
+    )
 
 
 def _assemble(
@@ -136,20 +144,30 @@ def _load(path: Path) -> dict[str, np.ndarray]:
         ) from error
 
 
-def _checked(path: Path, name: str, values: np.ndarray) -> np.ndarray:
-    n_bad = int(values.size - np.isfinite(values).sum())
+def _rows(
+    path: Path, arrays: dict[str, np.ndarray], x_name: str, y_name: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Inputs and labels of a file, refused where they are no rows of numbers with classes."""
+    x, y = arrays[x_name], arrays[y_name]
+    if x.ndim < 2 or not np.issubdtype(x.dtype, np.number):
+        raise ValueError(
+            f"{x_name} of {path.name} must hold numbers with a row axis and at least one more; it has "
+            f"dtype {x.dtype} and shape {x.shape}."
+        )
+    n_bad = int(x.size - np.isfinite(x).sum())
     if n_bad:
         raise ValueError(
-            f"{name} of {path.name} holds {n_bad} values that are NaN or infinite; remove or impute "
+            f"{x_name} of {path.name} holds {n_bad} values that are NaN or infinite; remove or impute "
             "those rows."
         )
-    return values
-
-
-def _labels(path: Path, name: str, values: np.ndarray) -> np.ndarray:
-    if values.ndim != 1 or not np.issubdtype(values.dtype, np.integer) or values.min() < 0:
+    if y.ndim != 1 or y.size == 0 or not np.issubdtype(y.dtype, np.integer) or y.min() < 0:
         raise ValueError(
-            f"{name} of {path.name} must be one column of integer classes 0, 1, …; it has dtype "
-            f"{values.dtype}, shape {values.shape} and minimum {values.min()}."
+            f"{y_name} of {path.name} must be one column of integer classes 0, 1, …; it has dtype "
+            f"{y.dtype}, shape {y.shape} and minimum {y.min() if y.size else 'none'}."
         )
-    return values
+    if len(x) != len(y):
+        raise ValueError(
+            f"{x_name} of {path.name} has {len(x)} rows and {y_name} has {len(y)}; they must be equal "
+            "in number."
+        )
+    return x, y

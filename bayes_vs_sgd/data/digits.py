@@ -6,7 +6,9 @@ from ..types import Dataset
 from .arrays import split
 
 
-def digits(n_train: int = 400, label_noise: float = 0.2, seed: int = 0) -> Dataset:
+def digits(
+    n_train: int = 400, label_noise: float = 0.2, seed: int = 0, *, n_test: int | None = None
+) -> Dataset:
     """A random split of the digits; the rows that do not train are the clean test set.
 
     Pixels are standardised by one mean and one standard deviation.
@@ -15,6 +17,7 @@ def digits(n_train: int = 400, label_noise: float = 0.2, seed: int = 0) -> Datas
         n_train: Training rows.
         label_noise: Fraction of training labels redrawn uniformly over the ten classes.
         seed: Chooses rows and noise.
+        n_test: Test rows at most; None takes all others.
 
     Returns:
         Inputs of shape (n, 64), ten classes.
@@ -23,4 +26,6 @@ def digits(n_train: int = 400, label_noise: float = 0.2, seed: int = 0) -> Datas
         ValueError: ``n_train`` leaves no test row, or ``label_noise`` is no fraction.
     """
     x, y = load_digits(return_X_y=True)
-    return split(x, y, n_train=n_train, label_noise=label_noise, seed=seed, name="digits")
+    return split(
+        x, y, n_train=n_train, n_test=n_test, label_noise=label_noise, seed=seed, name="digits"
+    )

@@ -82,6 +82,7 @@ BAD[3, 0, 0] = np.nan
         ({"y_test": ARRAYS["y_test"] / 2}, "integer classes"),
         ({"y_train": np.arange(19) % 3}, "20 rows and y_train has 19"),
         ({"x_train": np.ones((20, 2, 3))}, "all equal"),
+        ({"x_test": np.full((10, 2), "a")}, "must hold numbers"),
     ],
 )
 def test_bad_files_are_refused_in_a_sentence(tmp_path: Path, changes: dict, message: str) -> None:
