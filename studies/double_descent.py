@@ -91,8 +91,8 @@ class Config(runs.RunOptions):
     adam: Adam = field(default_factory=Adam)
     initial: Literal["he", "prior", "torch"] = "he"
     batch_size: int = 200
-    max_epochs: int = 2000
-    patience: int = 500
+    max_epochs: int = 1200
+    patience: int = 300
     prior_std: float = 2.0
     bias_std: float = 1.0
     temperature: float = 1.0
@@ -101,8 +101,8 @@ class Config(runs.RunOptions):
     hmc: HMC = field(default_factory=lambda: HMC(n_leapfrog=100, target_acceptance=0.65))
     nuts: NUTS = field(default_factory=NUTS)
     n_chains: int = 4
-    n_warmup: int = 300
-    n_draws: int = 500
+    n_warmup: int = 250
+    n_draws: int = 350
     margin_error: float = 0.02
     margin_nll: float = 0.1
     level: float = 0.95
