@@ -152,7 +152,7 @@ def _attribution(verdicts: Mapping[str, str], metric: str) -> list[str]:
     if verdicts.get("draw") == "present" and verdicts.get("bma") == "absent":
         said.append("One posterior draw still has it, so it is the averaging that removes it.")
     if verdicts.get("map") == "absent":
-        said.append("The MAP under the same prior has none, so the prior alone removes it.")
+        said.append("The MAP under the same prior has none, so no posterior spread is needed.")
     if verdicts.get("map") == "present":
         said.append("The MAP still has it, so the prior alone does not remove it.")
     if verdicts.get("deep_ensemble") == "present":

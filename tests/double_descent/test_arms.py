@@ -77,7 +77,7 @@ def test_the_verdict_has_every_arm_and_metric() -> None:
 def test_the_statement_attributes_only_what_the_arms_show() -> None:
     said = sweep().verdict({"nll": 0.1})["statement"]
     assert "averaging is not needed" in said
-    assert "the prior alone removes it" in said
+    assert "no posterior spread is needed" in said
 
 
 def test_unconverged_cells_are_named_first() -> None:
