@@ -17,6 +17,9 @@ import xarray as xr
 from bayes_vs_sgd import runs
 from studies import double_descent
 
+# The tests share one finished run, so they stay on one worker.
+pytestmark = pytest.mark.xdist_group("study")
+
 ROOT = Path(__file__).parents[1]
 TINY = [
     *("--widths", "2", "3", "5", "--n-train", "50", "--n-seeds", "4", "--ensemble-size", "2"),
@@ -222,6 +225,7 @@ def test_a_file_of_images_runs_from_end_to_end(shared_data: Path, tmp_path: Path
     assert (tmp_path / "run" / "report.html").exists()
 
 
+@pytest.mark.slow
 def test_several_splits_nuts_and_adam_run_from_end_to_end(tmp_path: Path) -> None:
     study(
         *(

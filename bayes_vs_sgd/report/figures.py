@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import matplotlib as mpl
+import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
@@ -36,10 +37,12 @@ def curves(table: pd.DataFrame, verdict: Mapping[str, Any], complexity_name: str
 
 
 def svg(figure: Any) -> str:
-    """A figure as an ``<svg>`` element."""
+    """A figure as an ``<svg>`` element; the figure is closed."""
     buffer = io.StringIO()
     with mpl.rc_context(_STYLE):
         figure.savefig(buffer, format="svg", metadata={"Date": None})
+    # ArviZ makes its figures through pyplot, which keeps them until they are closed.
+    plt.close(figure)
     text = buffer.getvalue()
     return text[text.index("<svg") :]
 
