@@ -15,7 +15,7 @@ import torch
 from bayes_vs_sgd import Dataset, data, samplers
 
 torch.set_num_threads(1)
-samplers.use_devices("cpu", 2)
+samplers.use_devices("cpu")
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
