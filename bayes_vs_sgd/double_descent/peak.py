@@ -62,10 +62,13 @@ def peak(
 
     The height is h = max_{i<p<j} min(y_p − y_i, y_p − y_j), clipped at 0: how far a point stands out
     both over an earlier and over a later one. Its interval is built from the differences
-    d_pi = y_p − y_i, whose standard errors s_pi come from the bootstrap of ``deviations``:
+    d_pi = y_p − y_i, whose standard errors s_pi come from the bootstrap of ``deviations``, widened
+    for few replicates at the level at which each is used:
 
     - lower = max_{i<p<j} min(d_pi − c·s_pi, d_pj − c·s_pj) with c the (1 + level)/2 quantile of the
-      largest |d*_pi − d_pi|/s_pi over all pairs: simultaneous, because the data choose i, p and j;
+      largest |d*_pi − d_pi|/s_pi over all pairs: simultaneous, because the data choose i, p and j.
+      At least the normal quantile of 1 − (1 − level)/(2k) for k complexities, because m replicates
+      show the bootstrap no more than m − 1 of the directions that noise can take;
     - upper = max_{i<p<j} min(d_pi + z·s_pi, d_pj + z·s_pj) with z the normal quantile of
       1 − (1 − level)/4: the true i, p, j are among those maximised over, and each of the two
       differences has half of the error that the upper side may make.
@@ -98,17 +101,27 @@ def peak(
     _check(curve, np.asarray(replicates), places, margin, level)
     if not (np.isfinite(curve).all() and np.isfinite(replicates).all()):
         return _not_finite(curve, places, margin, level, converged)
-    moved = deviations(replicates, level=level, n_bootstrap=n_bootstrap, seed=seed)
     difference = curve[:, None] - curve[None, :]
-    moved_difference = moved[:, :, None] - moved[:, None, :]
-    error = np.sqrt((moved_difference**2).mean(axis=0))
-    largest = (np.abs(moved_difference) / np.where(error > 0, error, 1)).max(axis=(1, 2))
-    simultaneous = np.quantile(largest, (1 + level) / 2)
-    pointwise = stats.norm.ppf(1 - (1 - level) / 4)
+
+    def resampled(level: float | None) -> tuple[np.ndarray, np.ndarray]:
+        moved = deviations(replicates, level=level, n_bootstrap=n_bootstrap, seed=seed)
+        differences = moved[:, :, None] - moved[:, None, :]
+        return differences, np.sqrt((differences**2).mean(axis=0))
+
+    moved, error = resampled(None)
+    largest = (np.abs(moved) / np.where(error > 0, error, 1)).max(axis=(1, 2))
+    one_sided = (1 + level) / 2
+    simultaneous = max(
+        float(np.quantile(largest, one_sided)),
+        float(stats.norm.ppf(1 - (1 - one_sided) / len(curve))),
+    )
+    _, lower_error = resampled(2 * stats.norm.cdf(simultaneous) - 1)
+    pointwise = stats.norm.ppf((1 + one_sided) / 2)
+    _, upper_error = resampled(one_sided)
     height, at = _height(difference)
     interval = Interval(
-        float(max(_height(difference - simultaneous * error)[0], 0)),
-        float(max(_height(difference + pointwise * error)[0], 0)),
+        float(max(_height(difference - simultaneous * lower_error)[0], 0)),
+        float(max(_height(difference + pointwise * upper_error)[0], 0)),
     )
     verdict = (
         "absent" if interval.upper < margin else "present" if interval.lower > 0 else "undecided"
@@ -122,7 +135,7 @@ def peak(
         level=level,
         converged=converged,
         statement=_statement(verdict, height, interval, places[at], margin, level, converged),
-        bootstrap=np.array([max(_height(difference + d)[0], 0) for d in moved_difference]),
+        bootstrap=np.array([max(_height(difference + d)[0], 0) for d in moved]),
     )
 
 

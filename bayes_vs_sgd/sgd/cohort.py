@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from torch.func import functional_call, grad_and_value, vmap
-from torch.fx.experimental.proxy_tensor import make_fx
+from torch.func import functional_call, grad, vmap
 
 from ..likelihoods import Likelihood
 from .losses import mistakes, negative_log_likelihood
 from .optimizers import Optimizer
+from .trace import trace
 
 Tensors = dict[str, torch.Tensor]
 
@@ -19,8 +19,7 @@ Tensors = dict[str, torch.Tensor]
 class Cohort:
     """Stacked parameters, their optimiser, and the functions that train and judge them.
 
-    The vmapped gradient is traced once into plain tensor operations, which spares every step the
-    cost of ``torch.func``; it is traced again when networks leave the stack.
+    The vmapped gradient is traced once, and again when networks leave the stack.
 
     Attributes:
         seeds: The seed number of every network here, shape (n_active,).
@@ -38,8 +37,8 @@ class Cohort:
         self._rule = optimizer.build(self._params.values())
         self._step: Callable[..., Any] | None = None
 
-        def loss(params: Tensors, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-            outputs = functional_call(module, params, (x,))
+        def loss(params: list[torch.Tensor], x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+            outputs = functional_call(module, dict(zip(start, params, strict=True)), (x,))
             return negative_log_likelihood(likelihood, outputs, y).mean()
 
         def judge(params: Tensors, x: torch.Tensor, y: torch.Tensor) -> tuple[Any, Any]:
@@ -47,7 +46,7 @@ class Cohort:
             nll = negative_log_likelihood(likelihood, outputs, y).mean()
             return nll, mistakes(likelihood, outputs, y).mean()
 
-        self._gradient = vmap(grad_and_value(loss))
+        self._gradient = vmap(grad(loss))
         self._judge = vmap(judge, in_dims=(0, None, None))
 
     @property
@@ -63,14 +62,16 @@ class Cohort:
             y: All training targets.
             rows: Row numbers of shape (n_active, batch).
         """
+        parameters = list(self._params.values())
+        arguments = (x, y, rows, *(p.detach() for p in parameters))
+        if self._step is None:
+            self._step = trace(
+                lambda x, y, r, *p: tuple(self._gradient(list(p), x[r], y[r])), *arguments
+            )
         with torch.no_grad():
-            if self._step is None:
-                self._step = make_fx(lambda p, x, y, r: self._gradient(p, x[r], y[r])[0])(
-                    self.params, x, y, rows
-                )
-            gradients = self._step(self.params, x, y, rows)
-        for name, parameter in self._params.items():
-            parameter.grad = gradients[name]
+            gradients = self._step(*arguments)
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            parameter.grad = gradient
         self._rule.step()
 
     def judge(self, x: torch.Tensor, y: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:

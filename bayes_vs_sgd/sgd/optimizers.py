@@ -41,7 +41,11 @@ class SGD:
     def build(self, parameters: Iterable[torch.Tensor]) -> torch.optim.Optimizer:
         """The optimiser on these tensors."""
         return torch.optim.SGD(
-            parameters, lr=self.lr, momentum=self.momentum, weight_decay=self.weight_decay
+            parameters,
+            lr=self.lr,
+            momentum=self.momentum,
+            weight_decay=self.weight_decay,
+            fused=True,
         )
 
 
@@ -67,5 +71,10 @@ class Adam:
     def build(self, parameters: Iterable[torch.Tensor]) -> torch.optim.Optimizer:
         """The optimiser on these tensors."""
         return torch.optim.Adam(
-            parameters, lr=self.lr, betas=self.betas, eps=self.eps, weight_decay=self.weight_decay
+            parameters,
+            lr=self.lr,
+            betas=self.betas,
+            eps=self.eps,
+            weight_decay=self.weight_decay,
+            fused=True,
         )

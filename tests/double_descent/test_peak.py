@@ -3,12 +3,14 @@ import pytest
 
 from bayes_vs_sgd import double_descent
 
-RNG = np.random.default_rng(0)
 RISING = np.array([2.0, 1.5, 2.5, 4.0, 3.0, 1.0, 0.5])
 FALLING = np.array([2.0, 1.5, 1.2, 1.0, 0.9, 0.85, 0.8])
 
 
-def noisy(curve: np.ndarray, n: int, std: float, rng: np.random.Generator = RNG) -> np.ndarray:
+def noisy(
+    curve: np.ndarray, n: int, std: float, rng: np.random.Generator | None = None
+) -> np.ndarray:
+    rng = rng or np.random.default_rng(0)
     return curve + std * rng.normal(size=(n, len(curve)))
 
 
@@ -37,7 +39,7 @@ def test_a_falling_curve_measured_well_has_none(n: int) -> None:
 
 @pytest.mark.parametrize("curve", [RISING, FALLING])
 def test_wide_intervals_never_say_absent(curve: np.ndarray) -> None:
-    replicates = noisy(curve, 4, 3.0)
+    replicates = noisy(curve, 4, 3.0, np.random.default_rng(5))
     found = double_descent.peak(replicates.mean(0), replicates, margin=0.1)
     assert found.verdict == "undecided"
     assert found.interval.upper > 0.1
@@ -82,6 +84,20 @@ def test_the_interval_covers_as_often_as_it_says(name: str, n_replicates: int) -
     assert covered / n_sweeps > 0.95 - 3 * (0.95 * 0.05 / n_sweeps) ** 0.5
 
 
+@pytest.mark.parametrize(("n_replicates", "n_complexities"), [(4, 8), (4, 17), (5, 17), (16, 8)])
+def test_noise_alone_is_called_a_rise_no_more_often_than_the_level_allows(
+    n_replicates: int, n_complexities: int
+) -> None:
+    rng, n_sweeps, present = np.random.default_rng(6), 300, 0
+    for i in range(n_sweeps):
+        replicates = noisy(np.zeros(n_complexities), n_replicates, 3.0, rng)
+        found = double_descent.peak(
+            replicates.mean(0), replicates, margin=0.1, n_bootstrap=500, seed=i
+        )
+        present += found.verdict == "present"
+    assert present / n_sweeps < 0.025 + 3 * (0.025 * 0.975 / n_sweeps) ** 0.5
+
+
 def test_common_noise_of_test_points_is_covered_and_does_not_hide_a_difference() -> None:
     """Noise that all widths share cancels in a height; noise of their own does not."""
     rng = np.random.default_rng(2)
@@ -108,14 +124,14 @@ def test_several_splits_are_resampled_with_all_that_is_in_them() -> None:
 
 
 def test_one_split_with_its_axis_is_the_same_as_without() -> None:
-    replicates = RNG.normal(size=(1, 4, 7, 20))
+    replicates = np.random.default_rng(0).normal(size=(1, 4, 7, 20))
     np.testing.assert_array_equal(
         double_descent.deviations(replicates), double_descent.deviations(replicates[0])
     )
 
 
 def test_without_widening_the_deviations_have_the_standard_error() -> None:
-    replicates = RNG.normal(size=(5, 7))
+    replicates = np.random.default_rng(0).normal(size=(5, 7))
     moved = double_descent.deviations(replicates, level=None, n_bootstrap=40_000)
     np.testing.assert_allclose(moved.std(0), replicates.std(0, ddof=1) / 5**0.5, rtol=0.03)
 
