@@ -87,12 +87,12 @@ class Config(runs.RunOptions):
     n_seeds: int = 16
     ensemble_size: int = 4
     optimizer: Literal["sgd", "adam"] = "sgd"
-    sgd: SGD = field(default_factory=lambda: SGD(lr=0.1))
+    sgd: SGD = field(default_factory=lambda: SGD(lr=0.2))
     adam: Adam = field(default_factory=Adam)
     initial: Literal["he", "prior", "torch"] = "he"
     batch_size: int = 200
-    max_epochs: int = 1200
-    patience: int = 300
+    max_epochs: int = 2500
+    patience: int = 500
     prior_std: float = 2.0
     bias_std: float = 1.0
     temperature: float = 1.0

@@ -1,7 +1,6 @@
 """The networks that are still training, stacked along a leading axis."""
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -11,7 +10,7 @@ from torch.func import functional_call, grad, vmap
 from ..likelihoods import Likelihood
 from .losses import mistakes, negative_log_likelihood
 from .optimizers import Optimizer
-from .trace import trace
+from .trace import TensorFunction, trace
 
 Tensors = dict[str, torch.Tensor]
 
@@ -19,7 +18,7 @@ Tensors = dict[str, torch.Tensor]
 class Cohort:
     """Stacked parameters, their optimiser, and the functions that train and judge them.
 
-    The vmapped gradient is traced once, and again when networks leave the stack.
+    Both functions are traced when they are first called, and again when networks leave the stack.
 
     Attributes:
         seeds: The seed number of every network here, shape (n_active,).
@@ -35,16 +34,22 @@ class Cohort:
         self.seeds = np.arange(len(next(iter(start.values()))))
         self._params: Tensors = {n: v.clone().requires_grad_() for n, v in start.items()}
         self._rule = optimizer.build(self._params.values())
-        self._step: Callable[..., Any] | None = None
+        self._traced: dict[str, TensorFunction] = {}
 
-        def loss(params: list[torch.Tensor], x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-            outputs = functional_call(module, dict(zip(start, params, strict=True)), (x,))
-            return negative_log_likelihood(likelihood, outputs, y).mean()
+        def outputs(params: tuple[torch.Tensor, ...], x: torch.Tensor) -> torch.Tensor:
+            return functional_call(module, dict(zip(start, params, strict=True)), (x,))
 
-        def judge(params: Tensors, x: torch.Tensor, y: torch.Tensor) -> tuple[Any, Any]:
-            outputs = functional_call(module, params, (x,))
-            nll = negative_log_likelihood(likelihood, outputs, y).mean()
-            return nll, mistakes(likelihood, outputs, y).mean()
+        def loss(
+            params: tuple[torch.Tensor, ...], x: torch.Tensor, y: torch.Tensor
+        ) -> torch.Tensor:
+            return negative_log_likelihood(likelihood, outputs(params, x), y).mean()
+
+        def judge(
+            params: tuple[torch.Tensor, ...], x: torch.Tensor, y: torch.Tensor
+        ) -> tuple[torch.Tensor, torch.Tensor]:
+            predicted = outputs(params, x)
+            nll = negative_log_likelihood(likelihood, predicted, y).mean()
+            return nll, mistakes(likelihood, predicted, y).mean()
 
         self._gradient = vmap(grad(loss))
         self._judge = vmap(judge, in_dims=(0, None, None))
@@ -62,22 +67,16 @@ class Cohort:
             y: All training targets.
             rows: Row numbers of shape (n_active, batch).
         """
-        parameters = list(self._params.values())
-        arguments = (x, y, rows, *(p.detach() for p in parameters))
-        if self._step is None:
-            self._step = trace(
-                lambda x, y, r, *p: tuple(self._gradient(list(p), x[r], y[r])), *arguments
-            )
-        with torch.no_grad():
-            gradients = self._step(*arguments)
-        for parameter, gradient in zip(parameters, gradients, strict=True):
+        gradients = self._call(
+            "step", lambda x, y, r, *p: self._gradient(p, x[r], y[r]), x, y, rows
+        )
+        for parameter, gradient in zip(self._params.values(), gradients, strict=True):
             parameter.grad = gradient
         self._rule.step()
 
     def judge(self, x: torch.Tensor, y: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
         """Mean loss and error rate (mean squared residual) of every network, each (n_active,)."""
-        with torch.no_grad():
-            loss, error = self._judge(self.params, x, y)
+        loss, error = self._call("judge", lambda x, y, *p: self._judge(p, x, y), x, y)
         return loss.cpu().numpy(), error.cpu().numpy()
 
     def keep(self, stays: np.ndarray) -> None:
@@ -91,4 +90,21 @@ class Cohort:
             parameter.grad = None
             parameter.data = parameter.data[mask]
         self.seeds = self.seeds[stays]
-        self._step = None
+        self._traced.clear()
+
+    def _gradient_of_rows(
+        self, x: torch.Tensor, y: torch.Tensor, rows: torch.Tensor, *params: torch.Tensor
+    ) -> tuple[torch.Tensor, ...]:
+        # index_select copies whole rows, several times as fast as x[rows] does.
+        batch = [a.index_select(0, rows.flatten()).unflatten(0, rows.shape) for a in (x, y)]
+        return self._gradient(params, *batch)
+
+    def _call(
+        self, name: str, function: TensorFunction, *arguments: torch.Tensor
+    ) -> tuple[torch.Tensor, ...]:
+        """The function of ``arguments`` and all parameters, traced once."""
+        arguments += tuple(self.params.values())
+        if name not in self._traced:
+            self._traced[name] = trace(function, *arguments)
+        with torch.no_grad():
+            return self._traced[name](*arguments)

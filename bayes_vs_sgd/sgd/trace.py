@@ -7,6 +7,8 @@ import torch
 from torch.fx import Node
 from torch.fx.experimental.proxy_tensor import make_fx
 
+TensorFunction = Callable[..., tuple[torch.Tensor, ...]]
+
 _RESHAPES = (
     torch.ops.aten.expand.default,
     torch.ops.aten.view.default,
@@ -14,9 +16,7 @@ _RESHAPES = (
 )
 
 
-def trace(
-    function: Callable[..., tuple[torch.Tensor, ...]], *arguments: torch.Tensor
-) -> Callable[..., tuple[torch.Tensor, ...]]:
+def trace(function: TensorFunction, *arguments: torch.Tensor) -> TensorFunction:
     """Record what ``function`` does and leave out what does nothing.
 
     ``torch.func`` costs every call more than the arithmetic of a small network, and leaves behind
