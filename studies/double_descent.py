@@ -87,12 +87,12 @@ class Config(runs.RunOptions):
     n_seeds: int = 16
     ensemble_size: int = 4
     optimizer: Literal["sgd", "adam"] = "sgd"
-    sgd: SGD = field(default_factory=lambda: SGD(lr=0.2))
+    sgd: SGD = field(default_factory=SGD)
     adam: Adam = field(default_factory=Adam)
     initial: Literal["he", "prior", "torch"] = "he"
-    batch_size: int = 200
-    max_epochs: int = 2500
-    patience: int = 500
+    batch_size: int = 100
+    max_epochs: int = 2000
+    patience: int = 300
     prior_std: float = 2.0
     bias_std: float = 1.0
     temperature: float = 1.0

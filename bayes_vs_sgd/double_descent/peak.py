@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy import stats
 
-from .resampling import deviations
+from .resampling import resample
 
 
 class Interval(NamedTuple):
@@ -103,21 +103,23 @@ def peak(
         return _not_finite(curve, places, margin, level, converged)
     difference = curve[:, None] - curve[None, :]
 
-    def resampled(level: float | None) -> tuple[np.ndarray, np.ndarray]:
-        moved = deviations(replicates, level=level, n_bootstrap=n_bootstrap, seed=seed)
-        differences = moved[:, :, None] - moved[:, None, :]
-        return differences, np.sqrt((differences**2).mean(axis=0))
+    resampled = resample(replicates, n_bootstrap=n_bootstrap, seed=seed)
 
-    moved, error = resampled(None)
+    def differences(level: float | None) -> tuple[np.ndarray, np.ndarray]:
+        moved = resampled.deviations(level)
+        by_pair = moved[:, :, None] - moved[:, None, :]
+        return by_pair, np.sqrt((by_pair**2).mean(axis=0))
+
+    moved, error = differences(None)
     largest = (np.abs(moved) / np.where(error > 0, error, 1)).max(axis=(1, 2))
     one_sided = (1 + level) / 2
     simultaneous = max(
         float(np.quantile(largest, one_sided)),
         float(stats.norm.ppf(1 - (1 - one_sided) / len(curve))),
     )
-    _, lower_error = resampled(2 * stats.norm.cdf(simultaneous) - 1)
+    _, lower_error = differences(2 * stats.norm.cdf(simultaneous) - 1)
     pointwise = stats.norm.ppf((1 + one_sided) / 2)
-    _, upper_error = resampled(one_sided)
+    _, upper_error = differences(one_sided)
     height, at = _height(difference)
     interval = Interval(
         float(max(_height(difference - simultaneous * lower_error)[0], 0)),
@@ -135,7 +137,7 @@ def peak(
         level=level,
         converged=converged,
         statement=_statement(verdict, height, interval, places[at], margin, level, converged),
-        bootstrap=np.array([max(_height(difference + d)[0], 0) for d in moved]),
+        bootstrap=np.maximum(_heights(difference + moved).max(axis=-1), 0),
     )
 
 
@@ -164,10 +166,18 @@ def reduction(reference: Peak, other: Peak) -> tuple[float, Interval]:
 
 def _height(difference: np.ndarray) -> tuple[float, int]:
     """max_p min(max_{i<p} d_pi, max_{j>p} d_pj) and the p that attains it."""
-    interior = range(1, len(difference) - 1)
-    heights = [min(difference[p, :p].max(), difference[p, p + 1 :].max()) for p in interior]
+    heights = _heights(difference)
     best = int(np.argmax(heights))
     return float(heights[best]), best + 1
+
+
+def _heights(difference: np.ndarray) -> np.ndarray:
+    """min(max_{i<p} d_pi, max_{j>p} d_pj) at every interior p, shape (..., complexity − 2)."""
+    over_earlier_and_later = [
+        np.minimum(difference[..., p, :p].max(axis=-1), difference[..., p, p + 1 :].max(axis=-1))
+        for p in range(1, difference.shape[-1] - 1)
+    ]
+    return np.stack(over_earlier_and_later, axis=-1)
 
 
 def _statement(

@@ -1,8 +1,26 @@
 """Bootstrap deviations of a curve from the replicates it was measured with."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 from jaxtyping import Float
 from scipy import stats
+
+
+@dataclass(frozen=True)
+class Resampled:
+    """How far the mean curve moves in every resample, by what is resampled.
+
+    Attributes:
+        parts: Pairs of deviations (bootstrap, complexity) and the number of rows they come from.
+    """
+
+    parts: Sequence[tuple[Float[np.ndarray, "bootstrap complexity"], int]]
+
+    def deviations(self, level: float | None) -> Float[np.ndarray, "bootstrap complexity"]:
+        """The sum over the parts, widened as ``deviations`` says."""
+        return np.sum([_widening(m, level) * moved for moved, m in self.parts], axis=0)
 
 
 def deviations(
@@ -40,6 +58,13 @@ def deviations(
     Raises:
         ValueError: The number of axes is not 2, 3 or 4, or something has fewer than two rows.
     """
+    return resample(replicates, n_bootstrap=n_bootstrap, seed=seed).deviations(level)
+
+
+def resample(
+    replicates: Float[np.ndarray, "..."], *, n_bootstrap: int = 2000, seed: int = 0
+) -> Resampled:
+    """What ``deviations`` computes, before it is widened at some level."""
     replicates = np.asarray(replicates, dtype=np.float64)
     if replicates.ndim not in (2, 3, 4):
         raise ValueError(
@@ -50,25 +75,29 @@ def deviations(
     if replicates.ndim == 4:
         if len(replicates) > 1:
             by_split = replicates.mean(axis=(1, 3))
-            return _resample("splits", by_split, split_stream, level, n_bootstrap)
+            return Resampled([_moved("splits", by_split, split_stream, n_bootstrap)])
         replicates = replicates[0]
     by_replicate = replicates if replicates.ndim == 2 else replicates.mean(axis=2)
-    moved = _resample("replicates", by_replicate, replicate_stream, level, n_bootstrap)
+    parts = [_moved("replicates", by_replicate, replicate_stream, n_bootstrap)]
     if replicates.ndim == 3:
         by_point = replicates.mean(axis=0).T
-        moved = moved + _resample("test points", by_point, point_stream, level, n_bootstrap)
-    return moved
+        parts.append(_moved("test points", by_point, point_stream, n_bootstrap))
+    return Resampled(parts)
 
 
-def _resample(
-    name: str, rows: np.ndarray, rng: np.random.Generator, level: float | None, n_bootstrap: int
-) -> np.ndarray:
+def _moved(
+    name: str, rows: np.ndarray, rng: np.random.Generator, n_bootstrap: int
+) -> tuple[np.ndarray, int]:
     m = len(rows)
     if m < 2:
         raise ValueError(f"there are {m} {name}; an interval needs at least 2.")
-    widening = np.sqrt(m / (m - 1))
-    if level is not None:
-        q = (1 + level) / 2
-        widening *= stats.t.ppf(q, m - 1) / stats.norm.ppf(q)
     counts = rng.multinomial(m, np.full(m, 1 / m), size=n_bootstrap)
-    return widening * ((counts / m - 1 / m) @ rows)
+    return (counts / m - 1 / m) @ rows, m
+
+
+def _widening(m: int, level: float | None) -> float:
+    factor = (m / (m - 1)) ** 0.5
+    if level is None:
+        return factor
+    q = (1 + level) / 2
+    return factor * float(stats.t.ppf(q, m - 1) / stats.norm.ppf(q))

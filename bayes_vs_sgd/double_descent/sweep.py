@@ -11,7 +11,7 @@ from scipy import stats
 
 from .arms import ARMS
 from .peak import Interval, Peak, peak, reduction
-from .resampling import deviations
+from .resampling import resample
 from .threshold import threshold
 
 # Arms whose members are draws of a Markov chain.
@@ -73,8 +73,9 @@ class Sweep:
             for metric in CURVES:
                 values = self.curve(arm, metric)
                 replicates = self.replicates(arm, metric)
-                errors = _deviations(replicates, None, seed).std(axis=0)
-                halves = z * _deviations(replicates, level, seed).std(axis=0)
+                resampled = resample(_with_rows(replicates), seed=seed)
+                errors = resampled.deviations(None).std(axis=0)
+                halves = z * resampled.deviations(level).std(axis=0)
                 for row in zip(self.complexity, values, errors, halves, strict=True):
                     c, value, error, half = row
                     rows.append((c, arm, metric, value, error, max(value - half, 0), value + half))
@@ -182,8 +183,7 @@ def _entry(one: Peak, reference: Peak) -> dict[str, Any]:
     }
 
 
-def _deviations(replicates: np.ndarray, level: float | None, seed: int) -> np.ndarray:
+def _with_rows(replicates: np.ndarray) -> np.ndarray:
     """Without test points to resample (train error), only the replicates or splits."""
-    if replicates.shape[-1] == 1 and len(replicates) == 1:
-        return deviations(replicates[0, ..., 0], level=level, seed=seed)
-    return deviations(replicates, level=level, seed=seed)
+    no_points = replicates.shape[-1] == 1 and len(replicates) == 1
+    return replicates[0, ..., 0] if no_points else replicates

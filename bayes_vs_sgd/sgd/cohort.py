@@ -106,5 +106,6 @@ class Cohort:
         arguments += tuple(self.params.values())
         if name not in self._traced:
             self._traced[name] = trace(function, *arguments)
-        with torch.no_grad():
+        # It spares the book-keeping of views that no_grad still does.
+        with torch.inference_mode():
             return self._traced[name](*arguments)
