@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -77,8 +78,9 @@ class RunFolder:
             return dataset.load()
 
     def cells(self) -> list[str]:
-        """The finished cells, in alphabetical order."""
-        return sorted(file.stem for file in (self.path / "cells").glob("*.nc"))
+        """The finished cells; numbers in their names sort as numbers."""
+        names = (file.stem for file in (self.path / "cells").glob("*.nc"))
+        return sorted(names, key=lambda n: [part.zfill(9) for part in re.split(r"(\d+)", n)])
 
     def write_text(self, name: str, text: str) -> None:
         """Write a file of text."""

@@ -31,6 +31,13 @@ def test_cells_are_written_and_read_whole_or_by_group(tmp_path: Path) -> None:
     assert folder.read_group("c").attrs["summary"] == "short"
 
 
+def test_cells_come_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    folder = open_run(tmp_path / "run")
+    for key in ("w10", "w4", "w10-s2", "a-w16"):
+        folder.write(key, tree(0.0))
+    assert folder.cells() == ["a-w16", "w4", "w10", "w10-s2"]
+
+
 def test_a_half_written_cell_is_no_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = open_run(tmp_path / "run")
     monkeypatch.setattr("os.replace", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
