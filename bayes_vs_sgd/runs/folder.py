@@ -80,7 +80,7 @@ class RunFolder:
     def cells(self) -> list[str]:
         """The finished cells; numbers in their names sort as numbers."""
         names = (file.stem for file in (self.path / "cells").glob("*.nc"))
-        return sorted(names, key=lambda n: [part.zfill(9) for part in re.split(r"(\d+)", n)])
+        return sorted(names, key=_natural)
 
     def write_text(self, name: str, text: str) -> None:
         """Write a file of text."""
@@ -106,6 +106,10 @@ class RunFolder:
 
     def _cell(self, key: str) -> Path:
         return self.path / "cells" / f"{key}.nc"
+
+
+def _natural(name: str) -> list[str | int]:
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
 
 
 def timestamp() -> str:
