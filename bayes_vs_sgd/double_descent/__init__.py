@@ -2,7 +2,7 @@
 
 from .arms import ARMS, Arm
 from .peak import Interval, Peak, peak, reduction
-from .resampling import deviations
+from .resampling import Resampled, resample
 from .sweep import Sweep
 from .threshold import threshold
 
@@ -11,9 +11,10 @@ __all__ = [
     "Arm",
     "Interval",
     "Peak",
+    "Resampled",
     "Sweep",
-    "deviations",
     "peak",
     "reduction",
+    "resample",
     "threshold",
 ]

@@ -33,7 +33,7 @@ class Peak:
         level: Confidence level of the interval.
         converged: False where the draws behind the curve have not converged.
         statement: The verdict in a sentence that claims no more than the interval.
-        bootstrap: Heights of the resampled curves, for paired differences.
+        bootstrap: Heights of the resampled curves, widened at ``level``, for paired differences.
     """
 
     verdict: str
@@ -62,7 +62,7 @@ def peak(
 
     The height is h = max_{i<p<j} min(y_p − y_i, y_p − y_j), clipped at 0: how far a point stands out
     both over an earlier and over a later one. Its interval is built from the differences
-    d_pi = y_p − y_i, whose standard errors s_pi come from the bootstrap of ``deviations``, widened
+    d_pi = y_p − y_i, whose standard errors s_pi come from the bootstrap of ``resample``, widened
     for few replicates at the level at which each is used:
 
     - lower = max_{i<p<j} min(d_pi − c·s_pi, d_pj − c·s_pj) with c the (1 + level)/2 quantile of the
@@ -102,7 +102,6 @@ def peak(
     if not (np.isfinite(curve).all() and np.isfinite(replicates).all()):
         return _not_finite(curve, places, margin, level, converged)
     difference = curve[:, None] - curve[None, :]
-
     resampled = resample(replicates, n_bootstrap=n_bootstrap, seed=seed)
 
     def differences(level: float | None) -> tuple[np.ndarray, np.ndarray]:
@@ -120,6 +119,7 @@ def peak(
     _, lower_error = differences(2 * stats.norm.cdf(simultaneous) - 1)
     pointwise = stats.norm.ppf((1 + one_sided) / 2)
     _, upper_error = differences(one_sided)
+    at_level, _ = differences(level)
     height, at = _height(difference)
     interval = Interval(
         float(max(_height(difference - simultaneous * lower_error)[0], 0)),
@@ -137,7 +137,7 @@ def peak(
         level=level,
         converged=converged,
         statement=_statement(verdict, height, interval, places[at], margin, level, converged),
-        bootstrap=np.maximum(_heights(difference + moved).max(axis=-1), 0),
+        bootstrap=np.maximum(_heights(difference + at_level).max(axis=-1), 0),
     )
 
 

@@ -19,17 +19,18 @@ class Resampled:
     parts: Sequence[tuple[Float[np.ndarray, "bootstrap complexity"], int]]
 
     def deviations(self, level: float | None) -> Float[np.ndarray, "bootstrap complexity"]:
-        """The sum over the parts, widened as ``deviations`` says."""
+        """Deviations of the mean curve, one row a resample: the sum over the parts.
+
+        The part of m rows is widened by √(m/(m − 1))·t_{m−1}(q)/z(q) at the quantile
+        q = (1 + level)/2, so that few rows give intervals as wide as Student's. With ``level=None``
+        only by √(m/(m − 1)): the standard deviation of the result is then the standard error.
+        """
         return np.sum([_widening(m, level) * moved for moved, m in self.parts], axis=0)
 
 
-def deviations(
-    replicates: Float[np.ndarray, "..."],
-    *,
-    level: float | None = 0.95,
-    n_bootstrap: int = 2000,
-    seed: int = 0,
-) -> Float[np.ndarray, "bootstrap complexity"]:
+def resample(
+    replicates: Float[np.ndarray, "..."], *, n_bootstrap: int = 2000, seed: int = 0
+) -> Resampled:
     """Resample what varies and return how far the mean curve moves.
 
     What is resampled depends on the axes:
@@ -40,31 +41,17 @@ def deviations(
     - (split, replicate, complexity, point): the data splits, each with everything inside it. With
       one split, as above.
 
-    m rows are drawn with replacement from m, and the deviation of their mean is widened by
-    √(m/(m − 1))·t_{m−1}(q)/z(q) at the quantile q = (1 + level)/2, so that few rows give
-    intervals as wide as Student's. With ``level=None`` only by √(m/(m − 1)): the standard deviation
-    of the result is then the standard error. Every kind of row has a random stream of its own, so that curves
-    measured on the same test points move together: that pairs the arms.
+    m rows are drawn with replacement from m. Every kind of row has a random stream of its own, so
+    that curves measured on the same test points move together: that pairs the arms.
 
     Args:
         replicates: Losses; averaging over all axes but complexity gives the curve.
-        level: Confidence level that the widening is made for, or None.
         n_bootstrap: Resamples.
         seed: Same seed, same resamples.
-
-    Returns:
-        Deviations of the mean curve, one row a resample.
 
     Raises:
         ValueError: The number of axes is not 2, 3 or 4, or something has fewer than two rows.
     """
-    return resample(replicates, n_bootstrap=n_bootstrap, seed=seed).deviations(level)
-
-
-def resample(
-    replicates: Float[np.ndarray, "..."], *, n_bootstrap: int = 2000, seed: int = 0
-) -> Resampled:
-    """What ``deviations`` computes, before it is widened at some level."""
     replicates = np.asarray(replicates, dtype=np.float64)
     if replicates.ndim not in (2, 3, 4):
         raise ValueError(

@@ -67,9 +67,7 @@ class Cohort:
             y: All training targets.
             rows: Row numbers of shape (n_active, batch).
         """
-        gradients = self._call(
-            "step", lambda x, y, r, *p: self._gradient(p, x[r], y[r]), x, y, rows
-        )
+        gradients = self._call("step", self._gradient_of_rows, x, y, rows)
         for parameter, gradient in zip(self._params.values(), gradients, strict=True):
             parameter.grad = gradient
         self._rule.step()

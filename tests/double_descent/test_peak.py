@@ -119,20 +119,21 @@ def test_several_splits_are_resampled_with_all_that_is_in_them() -> None:
     rng = np.random.default_rng(3)
     by_split = noisy(RISING, 6, 0.3, rng)
     replicates = by_split[:, None, :, None] + 0.001 * rng.normal(size=(6, 4, 7, 20))
-    moved = double_descent.deviations(replicates, level=None)
+    moved = double_descent.resample(replicates).deviations(None)
     np.testing.assert_allclose(moved.std(0), by_split.std(0, ddof=1) / 6**0.5, rtol=0.1)
 
 
 def test_one_split_with_its_axis_is_the_same_as_without() -> None:
     replicates = np.random.default_rng(0).normal(size=(1, 4, 7, 20))
     np.testing.assert_array_equal(
-        double_descent.deviations(replicates), double_descent.deviations(replicates[0])
+        double_descent.resample(replicates).deviations(0.95),
+        double_descent.resample(replicates[0]).deviations(0.95),
     )
 
 
 def test_without_widening_the_deviations_have_the_standard_error() -> None:
     replicates = np.random.default_rng(0).normal(size=(5, 7))
-    moved = double_descent.deviations(replicates, level=None, n_bootstrap=40_000)
+    moved = double_descent.resample(replicates, n_bootstrap=40_000).deviations(None)
     np.testing.assert_allclose(moved.std(0), replicates.std(0, ddof=1) / 5**0.5, rtol=0.03)
 
 
@@ -147,6 +148,19 @@ def test_the_reduction_between_arms_is_paired_over_test_points() -> None:
     unpaired = np.hypot(*(p.bootstrap.std() for p in peaks))
     assert (interval.upper - interval.lower) / 2 / 1.96 < unpaired / 2
     assert value == pytest.approx(peaks[0].height - peaks[1].height)
+
+
+def test_the_interval_of_the_reduction_covers_with_few_replicates() -> None:
+    rng, n_sweeps, covered = np.random.default_rng(7), 400, 0
+    for i in range(n_sweeps):
+        high, low = noisy(RISING, 4, 0.1, rng), noisy(0.5 * RISING, 4, 0.001, rng)
+        peaks = [
+            double_descent.peak(r.mean(0), r, margin=0.1, n_bootstrap=500, seed=i)
+            for r in (high, low)
+        ]
+        _, interval = double_descent.reduction(*peaks)
+        covered += interval.lower < 1.25 < interval.upper
+    assert covered / n_sweeps > 0.95 - 3 * (0.95 * 0.05 / n_sweeps) ** 0.5
 
 
 def test_peaks_of_other_resamples_cannot_be_paired() -> None:
