@@ -33,7 +33,8 @@ def test_what_only_looks_idle_is_kept() -> None:
     """A reshape that repeats, a product with 2, and transposes of other axes do something."""
 
     def function(a: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        return a.expand(2, 3, 3) * 2, a.transpose(0, 1).transpose(1, 2), (a * 1).reshape(9)
+        doubled = vmap(lambda m: torch.addmm(m[0], m, m, beta=2))(a)
+        return a.expand(2, 3, 3), a.transpose(0, 1).transpose(1, 2), doubled
 
     a = torch.arange(9.0).reshape(1, 3, 3)
     traced = trace(function, a)
