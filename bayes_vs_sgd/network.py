@@ -1,52 +1,73 @@
 """One torch module, two engines: PyTorch itself and the same graph in JAX."""
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import torch
 from jaxtyping import Array
 from torch import nn
 
-from .lowering import LoweringError, lower
+from .lowering import OPERATORS, Operator, lower_once, require_agreement
 
 # Arrays by parameter name: JAX, NumPy, or whatever NumPy can read.
 Params = Mapping[str, Any]
-
-# Two engines that run the same graph in float64 differ by rounding alone.
-_AGREEMENT = 1e-10
 
 
 class Network:
     """A ``torch.nn.Module`` that JAX can run too, with parameters by name.
 
     The module is exported (Core ATen, dynamic batch size), its graph is run by a table of JAX
-    operators, and both engines are compared in float64 before the object exists.
+    operators, and both engines are compared in float64 before the object exists. Modules that are
+    built alike share one graph, so that making the same network again costs little.
 
     Args:
         module: The network. It is copied; the original is never changed.
         example_input: An array or tensor with a leading batch axis, or a tuple of them for a module
-            with several inputs; shapes and dtypes are what matters.
+            with several inputs. Shapes and dtypes are what matters, and that integers are valid:
+            rows of the data are the best example.
 
     Attributes:
         shapes: Parameter name → shape, in the order of ``module.named_parameters()``.
 
     Raises:
-        LoweringError: The module is refused, uses an unknown operator, or the engines disagree.
+        LoweringError: The module is refused (BatchNorm in training mode, a buffer that changes,
+            active dropout, control flow or shapes that depend on values, rows that depend on one
+            another), uses an unknown operator, or the engines disagree.
     """
 
     def __init__(self, module: nn.Module, example_input: Any) -> None:
         inputs = example_input if isinstance(example_input, tuple) else (example_input,)
-        tensors = tuple(_as_tensor(x) for x in inputs)
+        tensors = tuple(torch.as_tensor(x).detach().cpu() for x in inputs)
         self._module = copy.deepcopy(module).cpu()
-        self._lowered = lower(self._module, tensors)
+        self._lowered = lower_once(self._module, tensors)
         self.shapes: dict[str, tuple[int, ...]] = {
             name: tuple(p.shape) for name, p in self._module.named_parameters()
         }
-        _require_agreement(self._module, self._lowered, tensors)
+        require_agreement(self._module, self._lowered, tensors)
+
+    @staticmethod
+    def add_operator(name: str, function: Operator) -> None:
+        """Teach every network made from now on an operator, or another form of one.
+
+        ``Network.add_operator("aten.special_i0.default", jax.scipy.special.i0)``
+
+        Args:
+            name: As the refusal says it: ``"namespace.operator.overload"``.
+            function: Pure JAX, with the arguments of the PyTorch operator in its order and under
+                its names; dtypes arrive as NumPy dtypes, and devices and layouts not at all.
+
+        Raises:
+            ValueError: The name has another form, or the function cannot be called.
+        """
+        if len(name.split(".")) < 2 or not callable(function):
+            raise ValueError(
+                f"add_operator({name!r}, {function!r}): pass the name of a refused operator, such as "
+                "'aten.special_i0.default', and a JAX function."
+            )
+        OPERATORS[name] = function
 
     @property
     def n_parameters(self) -> int:
@@ -100,62 +121,3 @@ class Network:
                     f"params[{name!r}] has shape {tuple(jnp.shape(params[name]))}; the module's is "
                     f"{shape}. For many parameter sets use jax.vmap."
                 )
-
-
-def _as_tensor(x: Any) -> torch.Tensor:
-    return x.detach().cpu() if isinstance(x, torch.Tensor) else torch.from_numpy(np.array(x))
-
-
-def _require_agreement(
-    module: nn.Module, lowered: Callable[..., Any], examples: Sequence[torch.Tensor]
-) -> None:
-    """Compare outputs and parameter gradients of both engines in float64, at random parameters."""
-    generator = torch.Generator().manual_seed(0)
-    double = copy.deepcopy(module).double()
-    inputs = [_random_like(x, generator) for x in examples]
-    with torch.enable_grad():
-        loss, gradients = _torch_gradient(double, inputs)
-    with jax.enable_x64(True):
-        params = {name: jnp.asarray(p.detach().numpy()) for name, p in double.named_parameters()}
-        value, gradient = jax.jit(
-            jax.value_and_grad(lambda p: _probe(lowered(p, *(jnp.asarray(x) for x in inputs)), jnp))
-        )(params)
-        pairs = [(loss, value)] + [(gradients[name], gradient[name]) for name in gradients]
-        errors = [_relative_error(np.asarray(a), np.asarray(b)) for a, b in pairs]
-    if not max(errors) <= _AGREEMENT:
-        raise LoweringError(
-            f"PyTorch and JAX differ by {max(errors):.1e} (relative, float64) on "
-            f"{type(module).__name__}; an operator of the table does not do what PyTorch's does."
-        )
-
-
-def _probe(output: Any, library: Any) -> Any:
-    """A scalar that depends smoothly and differently on every entry of the output."""
-    leaves = [output] if not isinstance(output, list | tuple) else list(output)
-    flat = [leaf.reshape(-1) for leaf in leaves]
-    weights = [library.cos(library.arange(leaf.shape[0], dtype=leaf.dtype)) for leaf in flat]
-    return sum((leaf * w).sum() for leaf, w in zip(flat, weights, strict=True))
-
-
-def _torch_gradient(
-    module: nn.Module, inputs: Sequence[np.ndarray]
-) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    named = dict(module.named_parameters())
-    value = _probe(module(*(torch.from_numpy(x) for x in inputs)), torch)
-    gradients = torch.autograd.grad(value, list(named.values()), allow_unused=True)
-    filled = {
-        name: np.zeros(p.shape) if g is None else g.numpy()
-        for (name, p), g in zip(named.items(), gradients, strict=True)
-    }
-    return value.detach().numpy(), filled
-
-
-def _random_like(x: torch.Tensor, generator: torch.Generator) -> np.ndarray:
-    """Five rows, a batch size that was never traced: random floats, or the given integers again."""
-    if not x.is_floating_point():
-        return x[torch.arange(5) % len(x)].numpy()
-    return torch.randn((5, *x.shape[1:]), generator=generator, dtype=torch.float64).numpy()
-
-
-def _relative_error(a: np.ndarray, b: np.ndarray) -> float:
-    return float(np.max(np.abs(a - b), initial=0.0) / (1 + np.max(np.abs(a), initial=0.0)))

@@ -1,17 +1,32 @@
 """Export a torch module and read the graph as a list of operations that JAX can run."""
 
-from collections.abc import Mapping, Sequence
+import copy
+import logging
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import torch
 from torch import nn
 from torch.export.graph_signature import InputKind
 
 from .operators import LAYOUT_ARGUMENTS, OPERATORS, Operator
-from .refusals import LoweringError, refuse_moving_buffers, refuse_moving_modules
+from .precision import double_precision
+from .refusals import (
+    LoweringError,
+    refuse_moving_buffers,
+    refuse_moving_modules,
+    refuse_random,
+    unknown_operator,
+)
+
+# Kept whole: its decomposition costs a masked softmax even where nothing is masked.
+_KEPT_WHOLE = (torch.ops.aten.scaled_dot_product_attention.default,)
 
 
 @dataclass(frozen=True)
@@ -31,9 +46,12 @@ class _Operation:
     kwargs: Mapping[str, Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Lowered:
     """A torch module as a pure JAX function of its parameters and inputs.
+
+    The graph is that of a double copy: float64 in it stands for the floating-point type of the
+    parameters that the function is called with.
 
     Attributes:
         operations: The graph in order of execution.
@@ -41,24 +59,34 @@ class Lowered:
             parameters share one name.
         constants: Graph input → value of a buffer or of a tensor made inside ``forward``.
         inputs: Graph inputs that the caller passes, in order.
-        outputs: What the graph returns: one reference, or a tuple of them.
+        outputs: References to what the graph returns, flat.
+        rebuild: The flat outputs → what the module returns.
     """
 
     operations: Sequence[_Operation]
     parameters: Mapping[str, str]
     constants: Mapping[str, np.ndarray]
     inputs: Sequence[str]
-    outputs: Any
+    outputs: Sequence[Any]
+    rebuild: Callable[[Sequence[Any]], Any]
 
     def __call__(self, params: Mapping[str, jax.Array], *inputs: jax.Array) -> Any:
-        """Run the graph, in the floating-point type that the parameters and inputs have."""
-        values: dict[str, Any] = dict(self.constants)
+        """What the module returns, in the floating-point type that the parameters have."""
+        return self.rebuild(self.flat(params, *inputs))
+
+    def flat(self, params: Mapping[str, jax.Array], *inputs: jax.Array) -> list[Any]:
+        """The tensors that the module returns, in one list."""
+        real = _floating_type(params)
+        values: dict[str, Any] = {
+            node: value.astype(_as_jax(value.dtype, real)) for node, value in self.constants.items()
+        }
         values |= {node: params[name] for node, name in self.parameters.items()}
         values |= dict(zip(self.inputs, inputs, strict=True))
         for operation in self.operations:
-            args, kwargs = _resolve((operation.args, operation.kwargs), values)
-            values[operation.name] = operation.function(*args, **kwargs)
-        return _resolve(self.outputs, values)
+            args, kwargs = _resolve((operation.args, operation.kwargs), values, real)
+            result = operation.function(*args, **kwargs)
+            values[operation.name] = _in_type(result, real)
+        return _resolve(list(self.outputs), values, real)
 
 
 def lower(module: nn.Module, example_inputs: tuple[torch.Tensor, ...]) -> Lowered:
@@ -76,18 +104,19 @@ def lower(module: nn.Module, example_inputs: tuple[torch.Tensor, ...]) -> Lowere
             in the table.
     """
     refuse_moving_modules(module)
+    module = copy.deepcopy(module).double()
     program = _export(module, example_inputs)
     refuse_moving_buffers(program)
     parameters, constants, inputs = _read_signature(module, program)
     operations = [_read(node) for node in program.graph.nodes if node.op == "call_function"]
     (outputs,) = next(node for node in program.graph.nodes if node.op == "output").args
-    references = _translate(outputs)
     return Lowered(
         operations,
         parameters,
         constants,
         inputs,
-        references[0] if len(references) == 1 else references,
+        _translate(list(outputs)),
+        program.call_spec.out_spec.unflatten,
     )
 
 
@@ -95,16 +124,38 @@ def _export(
     module: nn.Module, example_inputs: tuple[torch.Tensor, ...]
 ) -> torch.export.ExportedProgram:
     # torch.export takes a batch of 0 or 1 for a constant, and reads sizes alone.
-    batch = tuple(x.new_ones((3, *x.shape[1:])) for x in example_inputs)
+    batch = tuple(_double(x.new_ones((3, *x.shape[1:]))) for x in example_inputs)
     dynamic = tuple({0: torch.export.Dim.DYNAMIC} for _ in batch)
+    decompositions = torch.export.default_decompositions()
+    for kept in _KEPT_WHOLE:
+        decompositions.pop(kept, None)
     try:
-        return torch.export.export(module, batch, dynamic_shapes=dynamic).run_decompositions()
+        with double_precision(), _quiet():
+            program = torch.export.export(module, batch, dynamic_shapes=dynamic)
+            return program.run_decompositions(decompositions)
     except Exception as error:  # torch raises many kinds; all of them mean the same here
         first_line = str(error).strip().split("\n")[0]
         raise LoweringError(
             f"torch.export cannot trace {type(module).__name__}: {first_line} "
             "The forward pass must not branch on the values of tensors and must accept any batch size."
         ) from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep torch.export from printing what its error, or the comparison of engines, will say."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
+
+
+def _double(x: torch.Tensor) -> torch.Tensor:
+    return x.double() if x.is_floating_point() else x
 
 
 def _read_signature(
@@ -129,11 +180,9 @@ def _read_signature(
 
 def _read(node: torch.fx.Node) -> _Operation:
     name = _operator_name(node.target)
+    refuse_random(name, _origin(node))
     if name not in OPERATORS:
-        raise LoweringError(
-            f"the operator {name} ({_origin(node)}) is not in the table; add its JAX form to "
-            "bayes_vs_sgd.lowering.OPERATORS, or write that layer with other operations."
-        )
+        raise unknown_operator(name, _origin(node))
     kwargs = {k: _translate(v) for k, v in node.kwargs.items() if k not in LAYOUT_ARGUMENTS}
     return _Operation(node.name, OPERATORS[name], _translate(node.args), kwargs)
 
@@ -167,11 +216,33 @@ def _translate(value: Any) -> Any:
     return value
 
 
-def _resolve(value: Any, values: Mapping[str, Any]) -> Any:
+def _resolve(value: Any, values: Mapping[str, Any], real: np.dtype) -> Any:
     if isinstance(value, _Ref):
         return values[value.name]
+    if isinstance(value, np.dtype):
+        return _as_jax(value, real)
     if isinstance(value, list | tuple):
-        return type(value)(_resolve(v, values) for v in value)
+        return type(value)(_resolve(v, values, real) for v in value)
     if isinstance(value, Mapping):
-        return {k: _resolve(v, values) for k, v in value.items()}
+        return {k: _resolve(v, values, real) for k, v in value.items()}
     return value
+
+
+def _floating_type(params: Mapping[str, jax.Array]) -> np.dtype:
+    types = [jnp.result_type(value) for value in params.values()]
+    floating = [t for t in types if jnp.issubdtype(t, jnp.floating)]
+    return np.dtype(jnp.result_type(*floating) if floating else jnp.result_type(float))
+
+
+def _as_jax(dtype: np.dtype, real: np.dtype) -> np.dtype:
+    """The type that JAX computes in where the graph names this one."""
+    return real if dtype == np.float64 else jax.dtypes.canonicalize_dtype(dtype)
+
+
+def _in_type(result: Any, real: np.dtype) -> Any:
+    """Doubles that arise beside shorter parameters, from integers for instance, are shortened."""
+    if isinstance(result, list | tuple):
+        return type(result)(_in_type(r, real) for r in result)
+    if isinstance(result, jax.Array) and result.dtype == jnp.float64 != real:
+        return result.astype(real)
+    return result

@@ -5,6 +5,9 @@ from torch import nn
 
 _BATCH_NORM = nn.modules.batchnorm._BatchNorm
 _DROPOUT = nn.modules.dropout._DropoutNd
+_RANDOM = (
+    "dropout", "bernoulli", "rand", "normal", "uniform", "poisson", "multinomial", "exponential",
+)  # fmt: skip
 
 
 class LoweringError(ValueError):
@@ -44,3 +47,26 @@ def refuse_moving_buffers(program: torch.export.ExportedProgram) -> None:
             f"the forward pass changes the buffer {moving[0]!r}: the likelihood would depend on the "
             "order of evaluations; make the module a pure function of parameters and input."
         )
+
+
+def refuse_random(operator: str, origin: str) -> None:
+    """Refuse an operator that draws random numbers.
+
+    Raises:
+        LoweringError: The likelihood would be random.
+    """
+    kind, _, name = operator.partition(".")
+    if kind == "aten" and name.removeprefix("native_").startswith(_RANDOM):
+        raise LoweringError(
+            f"the operator {operator} ({origin}) draws random numbers, so the likelihood would be "
+            "random; switch dropout off with p=0 or module.eval(), or pass the noise as an input."
+        )
+
+
+def unknown_operator(operator: str, origin: str) -> LoweringError:
+    """The error for an operator that the table does not have."""
+    return LoweringError(
+        f"the operator {operator} ({origin}) is not in the table; add its JAX form with "
+        f'Network.add_operator("{operator}", function), where function takes the arguments of the '
+        "PyTorch operator, or write that layer with other operations."
+    )

@@ -1,0 +1,42 @@
+"""Activations."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+
+def _gelu(x: Array, *, approximate: str = "none") -> Array:
+    return jax.nn.gelu(x, approximate=approximate == "tanh")
+
+
+def _elu(x: Array, alpha: float = 1, scale: float = 1, input_scale: float = 1) -> Array:
+    # Kept from overflowing where it is not taken; jnp.minimum would halve the derivative at 0.
+    negative = alpha * jnp.expm1(jnp.where(x > 0, 0, x) * input_scale)
+    return scale * jnp.where(x > 0, x, negative)
+
+
+def _softplus(x: Array, beta: float = 1, threshold: float = 20) -> Array:
+    scaled = beta * x
+    return jnp.where(scaled > threshold, x, jnp.logaddexp(scaled, 0) / beta)
+
+
+def _hardtanh(x: Array, lower: float = -1, upper: float = 1) -> Array:
+    return jnp.where(x <= lower, lower, jnp.where(x >= upper, upper, x))
+
+
+ACTIVATIONS: dict[str, Callable[..., Any]] = {
+    "aten.relu.default": jax.nn.relu,
+    "aten.tanh.default": jnp.tanh,
+    "aten.sigmoid.default": jax.nn.sigmoid,
+    "aten.gelu.default": _gelu,
+    "aten.silu.default": jax.nn.silu,
+    "aten.elu.default": _elu,
+    "aten.softplus.default": _softplus,
+    "aten.leaky_relu.default": lambda x, slope=0.01: jnp.where(x > 0, x, slope * x),
+    "aten.hardtanh.default": _hardtanh,
+    "aten._softmax.default": lambda x, dim, half_to_float: jax.nn.softmax(x, axis=dim),
+    "aten._log_softmax.default": lambda x, dim, half_to_float: jax.nn.log_softmax(x, axis=dim),
+}

@@ -1,0 +1,174 @@
+"""Elementwise arithmetic, comparisons and logic, on tensors and on sizes."""
+
+import math
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+special = jax.scipy.special
+
+
+def _add(a: Any, b: Any, *, alpha: float = 1) -> Any:
+    return a + (b if alpha == 1 else alpha * b)
+
+
+def _subtract(a: Any, b: Any, *, alpha: float = 1) -> Any:
+    return a - (b if alpha == 1 else alpha * b)
+
+
+def _divide(a: Any, b: Any, *, rounding_mode: str | None = None) -> Any:
+    if rounding_mode == "floor":
+        return jnp.floor_divide(a, b)
+    quotient = a / b
+    if rounding_mode is None:
+        return quotient
+    return jnp.trunc(quotient).astype(jnp.result_type(a, b))
+
+
+def _power(x: Any, exponent: Any) -> Any:
+    if exponent == 0.5:
+        return jnp.sqrt(x)
+    # Whole exponents have a derivative at 0 and below it.
+    whole = isinstance(exponent, float) and exponent.is_integer()
+    return x ** (int(exponent) if whole else exponent)
+
+
+def _clamp(x: Array, lower: Any = None, upper: Any = None) -> Array:
+    # jnp.clip halves the derivative on the bounds, where PyTorch has 1.
+    if lower is not None:
+        x = jnp.where(x < lower, lower, x)
+    return x if upper is None else jnp.where(x > upper, upper, x)
+
+
+def _cast(x: Any, *, dtype: Any = None) -> Array:
+    return jnp.asarray(x) if dtype is None else jnp.asarray(x).astype(dtype)
+
+
+def _same(x: Any) -> Any:
+    return x
+
+
+def _nothing(*_: Any, **__: Any) -> None:
+    """An assertion that torch.export wrote down; both engines were compared already."""
+
+
+_ON_BOTH: dict[str, Callable[..., Any]] = {
+    "add": _add,
+    "sub": _subtract,
+    "mul": operator.mul,
+    "div": _divide,
+    "remainder": jnp.mod,
+    "fmod": jnp.fmod,
+    "eq": operator.eq,
+    "ne": operator.ne,
+    "lt": operator.lt,
+    "le": operator.le,
+    "gt": operator.gt,
+    "ge": operator.ge,
+    "bitwise_and": operator.and_,
+    "bitwise_or": operator.or_,
+    "bitwise_xor": operator.xor,
+}
+
+_UNARY: dict[str, Callable[..., Any]] = {
+    "abs": jnp.abs,
+    "acos": jnp.arccos,
+    "acosh": jnp.arccosh,
+    "alias": _same,
+    "asin": jnp.arcsin,
+    "asinh": jnp.arcsinh,
+    "atan": jnp.arctan,
+    "atanh": jnp.arctanh,
+    "bitwise_not": jnp.invert,
+    "ceil": jnp.ceil,
+    "clone": _same,
+    "cos": jnp.cos,
+    "cosh": jnp.cosh,
+    "detach": jax.lax.stop_gradient,
+    "digamma": special.digamma,
+    "erf": special.erf,
+    "erfc": special.erfc,
+    "erfinv": special.erfinv,
+    "exp": jnp.exp,
+    "exp2": jnp.exp2,
+    "expm1": jnp.expm1,
+    "floor": jnp.floor,
+    "isfinite": jnp.isfinite,
+    "isinf": jnp.isinf,
+    "isnan": jnp.isnan,
+    "lgamma": special.gammaln,
+    "lift_fresh_copy": _same,
+    "log": jnp.log,
+    "log10": jnp.log10,
+    "log1p": jnp.log1p,
+    "log2": jnp.log2,
+    "logical_not": jnp.logical_not,
+    "neg": operator.neg,
+    "reciprocal": jnp.reciprocal,
+    "round": jnp.round,
+    "rsqrt": jax.lax.rsqrt,
+    "sign": jnp.sign,
+    "sin": jnp.sin,
+    "sinh": jnp.sinh,
+    "sqrt": jnp.sqrt,
+    "tan": jnp.tan,
+    "trunc": jnp.trunc,
+}
+
+_BINARY: dict[str, Callable[..., Any]] = {
+    "atan2": jnp.arctan2,
+    "logical_and": jnp.logical_and,
+    "logical_or": jnp.logical_or,
+    "logical_xor": jnp.logical_xor,
+    "maximum": jnp.maximum,
+    "minimum": jnp.minimum,
+}
+
+_ON_SIZES: dict[str, Callable[..., Any]] = {
+    "add": operator.add,
+    "sub": operator.sub,
+    "mul": operator.mul,
+    "floordiv": operator.floordiv,
+    "truediv": operator.truediv,
+    "mod": operator.mod,
+    "neg": operator.neg,
+    "pow": operator.pow,
+    "eq": operator.eq,
+    "ne": operator.ne,
+    "lt": operator.lt,
+    "le": operator.le,
+    "gt": operator.gt,
+    "ge": operator.ge,
+    "getitem": operator.getitem,
+    "ceil": math.ceil,
+    "floor": math.floor,
+    "trunc": math.trunc,
+    "sym_max": max,
+    "sym_min": min,
+    "sym_float": float,
+    "sym_int": int,
+    "sym_sum": sum,
+}
+
+ARITHMETIC: dict[str, Callable[..., Any]] = {
+    **{f"aten.{name}.Tensor": f for name, f in _ON_BOTH.items()},
+    **{f"aten.{name}.Scalar": f for name, f in _ON_BOTH.items()},
+    **{f"aten.{name}.default": f for name, f in (_UNARY | _BINARY).items()},
+    **{f"operator.{name}": f for name, f in _ON_SIZES.items()},
+    "aten.div.Tensor_mode": _divide,
+    "aten.div.Scalar_mode": _divide,
+    "aten.pow.Tensor_Scalar": _power,
+    "aten.pow.Tensor_Tensor": operator.pow,
+    "aten.pow.Scalar": operator.pow,
+    "aten.clamp.default": _clamp,
+    "aten.clamp.Tensor": _clamp,
+    "aten._to_copy.default": _cast,
+    "aten.sym_size.int": lambda x, dim: x.shape[dim],
+    "aten._assert_tensor_metadata.default": _nothing,
+    "aten._assert_async.msg": _nothing,
+    "aten._assert_scalar.default": _nothing,
+}
