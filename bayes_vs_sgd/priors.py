@@ -7,7 +7,7 @@ is the product of all axes but the first; a parameter with one axis or none is c
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Protocol
 
@@ -156,6 +156,66 @@ class TorchDefault:
             return _sample_normal(key, shapes, {n: b / math.sqrt(3) for n, b in bounds.items()})
         standard = _unflatten(jax.random.uniform(key, (_size(shapes),), minval=-1.0), shapes)
         return {name: bounds[name] * value for name, value in standard.items()}
+
+
+@dataclass(frozen=True)
+class Independent:
+    """A normal of its own for every parameter name: θ_name ~ N(mean_name, std_name²).
+
+    Attributes:
+        stds: Standard deviation by parameter name. With 0 the parameter starts at its mean; there
+            is no density then, so that such a prior is to start from, not to sample.
+        means: Mean by parameter name; 0 where it is not given.
+
+    Raises:
+        ValueError: A standard deviation is negative, or a mean has no standard deviation.
+    """
+
+    stds: Mapping[str, float]
+    means: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, std in self.stds.items():
+            if not std >= 0:
+                raise ValueError(f"stds[{name!r}]={std} is not possible; pass 0 or more.")
+        unknown = sorted(set(self.means) - set(self.stds))
+        if unknown:
+            raise ValueError(f"means names {unknown}, which stds lacks; give each of them a std.")
+
+    def log_prob(self, params: Params) -> Float[Array, ""]:
+        """Σ log N(θ_name; mean_name, std_name²).
+
+        Raises:
+            ValueError: The names are not those of ``stds``, or a standard deviation is 0.
+        """
+        self._require_names(params)
+        for name, std in self.stds.items():
+            _require_positive(f"stds[{name!r}]", std)
+        return sum(
+            (
+                stats.norm.logpdf(value, self.means.get(name, 0.0), self.stds[name]).sum()
+                for name, value in params.items()
+            ),
+            start=jnp.zeros(()),
+        )
+
+    def sample(self, key: PRNGKeyArray, shapes: Shapes) -> dict[str, Float[Array, "..."]]:
+        """One draw of all parameters.
+
+        Raises:
+            ValueError: The names are not those of ``stds``.
+        """
+        self._require_names(shapes)
+        centred = _sample_normal(key, shapes, self.stds)
+        return {name: self.means.get(name, 0.0) + value for name, value in centred.items()}
+
+    def _require_names(self, given: Mapping[str, object]) -> None:
+        missing, unknown = sorted(set(given) - set(self.stds)), sorted(set(self.stds) - set(given))
+        if missing or unknown:
+            raise ValueError(
+                f"stds lacks {missing} and has unknown {unknown}; its names must be those of the "
+                "network's parameters."
+            )
 
 
 def sample_many(

@@ -1,5 +1,48 @@
 """The architectures of the studies: plain ``torch.nn.Module`` files with the width as an argument."""
 
-from .mlp import MLP
+from torch import nn
 
-__all__ = ["MLP"]
+from .cnn import CNN
+from .lenet import LeNet
+from .linear import Linear
+from .mlp import MLP
+from .normalization import FilterResponseNorm
+from .parameterization import NTK, MuP, Parameterization, Standard, lr_factors, prior
+from .perceptron import Perceptron
+from .random_features import RandomFeatures
+from .resnet import ResNet18, ResNet20
+from .transformer import Decoder, EncoderDecoder
+
+REGISTRY: dict[str, type[nn.Module]] = {
+    "mlp": MLP,
+    "perceptron": Perceptron,
+    "linear": Linear,
+    "random_features": RandomFeatures,
+    "lenet": LeNet,
+    "cnn": CNN,
+    "resnet18": ResNet18,
+    "resnet20": ResNet20,
+    "decoder": Decoder,
+    "encoder_decoder": EncoderDecoder,
+}
+
+__all__ = [
+    "CNN",
+    "MLP",
+    "NTK",
+    "REGISTRY",
+    "Decoder",
+    "EncoderDecoder",
+    "FilterResponseNorm",
+    "LeNet",
+    "Linear",
+    "MuP",
+    "Parameterization",
+    "Perceptron",
+    "RandomFeatures",
+    "ResNet18",
+    "ResNet20",
+    "Standard",
+    "lr_factors",
+    "prior",
+]

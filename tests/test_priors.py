@@ -12,12 +12,18 @@ PRIORS = {
     "fan_in": priors.FanIn(std=2.0, bias_std=0.5),
     "torch_uniform": priors.TorchDefault(),
     "torch_normal": priors.TorchDefault(family="normal"),
+    "independent": priors.Independent(
+        {"1.weight": 0.3, "1.bias": 2.0, "3.weight": 1.1, "3.bias": 0.01},
+        {"1.bias": -4.0, "3.weight": 0.5},
+    ),
 }
+MEANS = {"independent": {"1.bias": -4.0, "3.weight": 0.5}}
 STDS = {
     "normal": dict.fromkeys(SHAPES, 0.7),
     "fan_in": {"1.weight": 2 / 30**0.5, "1.bias": 0.5, "3.weight": 2 / 6, "3.bias": 0.5},
     "torch_uniform": {n: 1 / (3 * f) ** 0.5 for n, f in zip(SHAPES, (30, 30, 36, 36), strict=True)},
     "torch_normal": {n: 1 / (3 * f) ** 0.5 for n, f in zip(SHAPES, (30, 30, 36, 36), strict=True)},
+    "independent": {"1.weight": 0.3, "1.bias": 2.0, "3.weight": 1.1, "3.bias": 0.01},
 }
 
 
@@ -25,7 +31,7 @@ STDS = {
 def test_draws_have_the_stated_spread(name: str) -> None:
     draws = priors.sample_many(PRIORS[name], jax.random.key(0), SHAPES, 2000)
     for parameter, std in STDS[name].items():
-        values = np.asarray(draws[parameter], np.float64)
+        values = np.asarray(draws[parameter], np.float64) - MEANS.get(name, {}).get(parameter, 0)
         n = values.size
         kurtosis = 1.8 if "uniform" in name else 3
         assert abs(values.mean()) < 5 * std / n**0.5
@@ -38,10 +44,11 @@ def test_the_log_density_is_that_of_scipy(name: str, float64: None) -> None:
     expected = 0.0
     for parameter, std in STDS[name].items():
         values = np.asarray(params[parameter])
+        mean = MEANS.get(name, {}).get(parameter, 0)
         law = (
             stats.uniform(-(3**0.5) * std, 2 * 3**0.5 * std)
             if "uniform" in name
-            else stats.norm(0, std)
+            else stats.norm(mean, std)
         )
         expected += law.logpdf(values).sum()
     assert float(PRIORS[name].log_prob(params)) == pytest.approx(expected, abs=1e-9)
@@ -72,6 +79,14 @@ def test_a_uniform_prior_excludes_what_lies_outside() -> None:
     assert priors.TorchDefault().log_prob(params) == -np.inf
 
 
+def test_a_parameter_without_spread_starts_at_its_mean() -> None:
+    prior = priors.Independent({"gain": 0.0, "weight": 1.0}, {"gain": 1.0})
+    drawn = prior.sample(jax.random.key(0), {"gain": (3,), "weight": (2, 2)})
+    assert (drawn["gain"] == 1).all()
+    with pytest.raises(ValueError, match=r"stds\['gain'\]=0.0 gives a prior without density"):
+        prior.log_prob(drawn)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -83,6 +98,19 @@ def test_a_uniform_prior_excludes_what_lies_outside() -> None:
         (
             lambda: priors.TorchDefault().sample(jax.random.key(0), {"gain": (3,)}),
             "belongs to no Linear",
+        ),
+        (lambda: priors.Independent({"a": -1.0}), r"stds\['a'\]=-1.0 is not possible"),
+        (
+            lambda: priors.Independent({"a": 1.0}, {"b": 1.0}),
+            r"means names \['b'\], which stds lacks",
+        ),
+        (
+            lambda: priors.Independent({"a": 1.0}).sample(jax.random.key(0), {"b": (3,)}),
+            r"stds lacks \['b'\] and has unknown \['a'\]",
+        ),
+        (
+            lambda: priors.Independent({"a": 1.0, "b": 1.0}).log_prob({"a": np.zeros(3)}),
+            r"stds lacks \[\] and has unknown \['b'\]",
         ),
     ],
 )

@@ -2,6 +2,7 @@
 
 import copy
 import logging
+import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -221,6 +222,8 @@ def _resolve(value: Any, values: Mapping[str, Any], real: np.dtype) -> Any:
         return values[value.name]
     if isinstance(value, np.dtype):
         return _as_jax(value, real)
+    if isinstance(value, float):
+        return _as_literal(value, real)
     if isinstance(value, list | tuple):
         return type(value)(_resolve(v, values, real) for v in value)
     if isinstance(value, Mapping):
@@ -237,6 +240,15 @@ def _floating_type(params: Mapping[str, jax.Array]) -> np.dtype:
 def _as_jax(dtype: np.dtype, real: np.dtype) -> np.dtype:
     """The type that JAX computes in where the graph names this one."""
     return real if dtype == np.float64 else jax.dtypes.canonicalize_dtype(dtype)
+
+
+def _as_literal(value: float, real: np.dtype) -> float:
+    """``torch.finfo(x.dtype)`` in a forward pass was written down for doubles."""
+    double, short = jnp.finfo(np.float64), jnp.finfo(real)
+    for name in ("max", "eps", "tiny"):
+        if abs(value) == getattr(double, name):
+            return math.copysign(getattr(short, name), value)
+    return value
 
 
 def _in_type(result: Any, real: np.dtype) -> Any:

@@ -30,10 +30,11 @@ class Cohort:
         likelihood: Likelihood,
         optimizer: Optimizer,
         start: Mapping[str, torch.Tensor],
+        lr_factors: Mapping[str, float] | None = None,
     ) -> None:
         self.seeds = np.arange(len(next(iter(start.values()))))
         self._params: Tensors = {n: v.clone().requires_grad_() for n, v in start.items()}
-        self._rule = optimizer.build(self._params.values())
+        self._rule = _build(optimizer, self._params, lr_factors or {})
         self._traced: dict[str, TensorFunction] = {}
 
         def outputs(params: tuple[torch.Tensor, ...], x: torch.Tensor) -> torch.Tensor:
@@ -107,3 +108,18 @@ class Cohort:
         # It spares the book-keeping of views that no_grad still does.
         with torch.inference_mode():
             return self._traced[name](*arguments)
+
+
+def _build(
+    optimizer: Optimizer, params: Tensors, lr_factors: Mapping[str, float]
+) -> torch.optim.Optimizer:
+    """The optimiser, with one parameter group a learning rate where there are several."""
+    if not lr_factors:
+        return optimizer.build(params.values())
+    groups: dict[float, list[torch.Tensor]] = {}
+    for name, value in params.items():
+        groups.setdefault(lr_factors.get(name, 1.0), []).append(value)
+    rule = optimizer.build([{"params": values} for values in groups.values()])
+    for group, factor in zip(rule.param_groups, groups, strict=True):
+        group["lr"] *= factor
+    return rule

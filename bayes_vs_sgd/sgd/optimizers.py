@@ -6,18 +6,21 @@ optimiser a network.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 
 from ..checks import require_positive
 
+# Tensors, or torch's parameter groups: {"params": tensors}.
+Parameters = Iterable[torch.Tensor] | Iterable[dict[str, Any]]
+
 
 class Optimizer(Protocol):
     """A frozen dataclass of settings that builds a ``torch.optim`` optimiser."""
 
-    def build(self, parameters: Iterable[torch.Tensor]) -> torch.optim.Optimizer:
-        """The optimiser on these tensors; it must act elementwise."""
+    def build(self, parameters: Parameters) -> torch.optim.Optimizer:
+        """The optimiser on these tensors or groups of them; it must act elementwise."""
         ...
 
 
@@ -38,7 +41,7 @@ class SGD:
     def __post_init__(self) -> None:
         require_positive("lr", self.lr)
 
-    def build(self, parameters: Iterable[torch.Tensor]) -> torch.optim.Optimizer:
+    def build(self, parameters: Parameters) -> torch.optim.Optimizer:
         """The optimiser on these tensors."""
         return torch.optim.SGD(
             parameters,
@@ -68,7 +71,7 @@ class Adam:
     def __post_init__(self) -> None:
         require_positive("lr", self.lr)
 
-    def build(self, parameters: Iterable[torch.Tensor]) -> torch.optim.Optimizer:
+    def build(self, parameters: Parameters) -> torch.optim.Optimizer:
         """The optimiser on these tensors."""
         return torch.optim.Adam(
             parameters,

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from .. import progress as progress_bars
-from ..checks import require_count
+from ..checks import require_count, require_positive
 from ..likelihoods import Categorical, Likelihood
 from ..network import Network
 from ..priors import Prior, sample_many
@@ -29,6 +29,7 @@ def train(
     n_seeds: int,
     initial: Prior | Mapping[str, np.ndarray],
     optimizer: Optimizer = SGD(),  # noqa: B008
+    lr_factors: Mapping[str, float] | None = None,
     likelihood: Likelihood = Categorical(),  # noqa: B008
     batch_size: int | None = None,
     max_epochs: int = 1000,
@@ -51,6 +52,9 @@ def train(
         n_seeds: Number of networks. Start and batches of seed s derive from (``seed``, s) alone.
         initial: A prior to draw the starts from, or parameters with a leading axis of ``n_seeds``.
         optimizer: Settings of an elementwise ``torch.optim`` optimiser.
+        lr_factors: The learning rate of parameter ``name`` is lr·lr_factors[name], and lr where the
+            name is missing; parameterizations that scale with the width need them. The factors act
+            as torch's parameter groups do: a weight decay in the gradient is scaled along with it.
         likelihood: Decides the loss.
         batch_size: Rows a step; None takes all of them.
         max_epochs: Passes over the training rows at most.
@@ -68,11 +72,13 @@ def train(
         those whose loss is not finite.
 
     Raises:
-        ValueError: A count, the batch size, a checkpoint, the device or ``initial`` is not possible.
+        ValueError: A count, the batch size, a checkpoint, a learning-rate factor, the device or
+            ``initial`` is not possible.
     """
     n_rows = len(dataset.x_train)
     batch_size = n_rows if batch_size is None else batch_size
     _check(n_seeds, batch_size, n_rows, max_epochs, checkpoints, patience)
+    _check_lr_factors(lr_factors or {}, network)
     place = _device(device)
     x = torch.from_numpy(np.asarray(dataset.x_train)).to(place)
     y = torch.from_numpy(np.asarray(dataset.y_train)).to(place)
@@ -80,7 +86,7 @@ def train(
     module = network.to_torch({name: value[0] for name, value in starts.items()}).to(place)
 
     start = {name: torch.from_numpy(value).to(place) for name, value in starts.items()}
-    cohort = Cohort(module, likelihood, optimizer, start)
+    cohort = Cohort(module, likelihood, optimizer, start, lr_factors)
     record = _Record(cohort, x, y)
     shuffles = [np.random.default_rng([seed, s]) for s in range(n_seeds)]
     kept = []
@@ -217,6 +223,16 @@ def _check(
         raise ValueError(
             f"checkpoints={outside} lie outside 1…max_epochs={max_epochs}; name epochs inside."
         )
+
+
+def _check_lr_factors(lr_factors: Mapping[str, float], network: Network) -> None:
+    unknown = sorted(set(lr_factors) - set(network.shapes))
+    if unknown:
+        raise ValueError(
+            f"lr_factors has unknown {unknown}; its names must be those of module.named_parameters()."
+        )
+    for name, factor in lr_factors.items():
+        require_positive(f"lr_factors[{name!r}]", factor)
 
 
 def _device(name: str) -> torch.device:

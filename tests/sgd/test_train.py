@@ -1,3 +1,5 @@
+from collections.abc import Iterable
+
 import numpy as np
 import pytest
 import torch
@@ -66,6 +68,67 @@ def test_every_network_is_what_a_plain_torch_loop_makes_of_it(
         expected = plain_loop(network, start, build, 5, number, batch_size, 4)
         for parameter, value in expected.items():
             np.testing.assert_allclose(trained.params[parameter][number, -1], value, atol=1e-12)
+
+
+FACTORS = {"0.weight": 4.0, "0.bias": 0.25, "2.weight": 0.25}
+
+
+def groups(parameters: Iterable[nn.Parameter], lr: float) -> list[dict]:
+    """One torch parameter group a parameter of MODULE, with its own learning rate."""
+    names = [name for name, _ in MODULE.named_parameters()]
+    return [
+        {"params": [parameter], "lr": lr * FACTORS.get(name, 1.0)}
+        for name, parameter in zip(names, parameters, strict=True)
+    ]
+
+
+GROUPED = {
+    "sgd": (
+        sgd.SGD(0.1, 0.9, 0.01),
+        lambda p: torch.optim.SGD(groups(p, 0.1), 0.1, 0.9, weight_decay=0.01),
+    ),
+    "adam": (sgd.Adam(0.02), lambda p: torch.optim.Adam(groups(p, 0.02), 0.02)),
+}
+
+
+@pytest.mark.parametrize("name", GROUPED)
+def test_learning_rate_factors_are_torchs_parameter_groups(network: Network, name: str) -> None:
+    mine, build = GROUPED[name]
+    initial = starts(network, 3)
+    trained = sgd.train(
+        network, DATASET, n_seeds=3, initial=initial, optimizer=mine, lr_factors=FACTORS,
+        batch_size=7, max_epochs=4, seed=5, progress=False,
+    )  # fmt: skip
+    for number in range(3):
+        start = {n: v[number] for n, v in initial.items()}
+        expected = plain_loop(network, start, build, 5, number, 7, 4)
+        for parameter, value in expected.items():
+            np.testing.assert_allclose(trained.params[parameter][number, -1], value, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_factors_of_one_change_no_bit(network: Network, name: str) -> None:
+    settings = {
+        "n_seeds": 2, "initial": starts(network, 2), "optimizer": OPTIMIZERS[name][0],
+        "max_epochs": 12, "progress": False,
+    }  # fmt: skip
+    without = sgd.train(network, DATASET, **settings)
+    ones = sgd.train(network, DATASET, lr_factors={"0.weight": 1.0, "2.bias": 1.0}, **settings)
+    for parameter, value in without.params.items():
+        np.testing.assert_array_equal(ones.params[parameter], value)
+
+
+def test_factors_stay_when_networks_leave(network: Network) -> None:
+    """Network 1 has stopped long before network 0, whose path it must not change."""
+    initial = starts(network, 2)
+    initial["0.weight"][1] = np.nan
+    settings = {"optimizer": sgd.Adam(0.02), "lr_factors": FACTORS, "progress": False}
+    both = sgd.train(network, DATASET, n_seeds=2, initial=initial, max_epochs=40, **settings)
+    first = {n: v[:1] for n, v in initial.items()}
+    alone = sgd.train(network, DATASET, n_seeds=1, initial=first, max_epochs=40, **settings)
+    assert both.stats["epoch"][:, -1].tolist() == [40, 10]
+    for parameter, value in alone.params.items():
+        np.testing.assert_allclose(both.params[parameter][0], value[0], rtol=1e-9, atol=1e-9)
 
 
 def test_networks_that_stop_do_not_change_the_others(network: Network) -> None:
@@ -173,6 +236,8 @@ def test_regression_minimises_the_squared_error() -> None:
         ({"max_epochs": 0}, "max_epochs=0"),
         ({"checkpoints": [5, 99]}, r"checkpoints=\[99\]"),
         ({"device": "abacus"}, "unknown to PyTorch"),
+        ({"lr_factors": {"1.weight": 2.0}}, r"lr_factors has unknown \['1.weight'\]"),
+        ({"lr_factors": {"0.weight": 0.0}}, r"lr_factors\['0.weight'\]=0.0 is not possible"),
         ({"initial": {"0.weight": np.zeros((1, 5, 4))}}, "must hold n_seeds=2"),
     ],
 )
