@@ -36,11 +36,14 @@ class Network:
         LoweringError: The module is refused (BatchNorm in training mode, a buffer that changes,
             active dropout, control flow or shapes that depend on values, rows that depend on one
             another), uses an unknown operator, or the engines disagree.
+        ValueError: The module is none, or the example input is no array with rows.
     """
 
     def __init__(self, module: nn.Module, example_input: Any) -> None:
         inputs = example_input if isinstance(example_input, tuple) else (example_input,)
-        tensors = tuple(torch.as_tensor(x).detach().cpu() for x in inputs)
+        tensors = tuple(map(_as_input, inputs))
+        if not isinstance(module, nn.Module):
+            raise ValueError(f"module is a {type(module).__name__}; pass a torch.nn.Module.")
         self._module = copy.deepcopy(module).cpu()
         self._lowered = lower_once(self._module, tensors)
         self.shapes: dict[str, tuple[int, ...]] = {
@@ -52,7 +55,7 @@ class Network:
     def add_operator(name: str, function: Operator) -> None:
         """Teach every network made from now on an operator, or another form of one.
 
-        ``Network.add_operator("aten.special_i0.default", jax.scipy.special.i0)``
+        ``Network.add_operator("aten.i0.default", jax.scipy.special.i0)``
 
         Args:
             name: As the refusal says it: ``"namespace.operator.overload"``.
@@ -65,7 +68,7 @@ class Network:
         if len(name.split(".")) < 2 or not callable(function):
             raise ValueError(
                 f"add_operator({name!r}, {function!r}): pass the name of a refused operator, such as "
-                "'aten.special_i0.default', and a JAX function."
+                "'aten.i0.default', and a JAX function."
             )
         OPERATORS[name] = function
 
@@ -85,9 +88,14 @@ class Network:
             What the module returns, as JAX arrays.
 
         Raises:
-            ValueError: A parameter is missing, unknown or of another shape.
+            ValueError: A parameter is missing, unknown or of another shape, or an input is missing.
         """
         self._check(params)
+        if len(inputs) != len(self._lowered.inputs):
+            raise ValueError(
+                f"apply got {len(inputs)} inputs and the module takes {len(self._lowered.inputs)}; "
+                "pass each as an argument of its own."
+            )
         return self._lowered(params, *inputs)
 
     def to_torch(self, params: Params) -> nn.Module:
@@ -121,3 +129,19 @@ class Network:
                     f"params[{name!r}] has shape {tuple(jnp.shape(params[name]))}; the module's is "
                     f"{shape}. For many parameter sets use jax.vmap."
                 )
+
+
+def _as_input(x: Any) -> torch.Tensor:
+    try:
+        tensor = x.detach().cpu() if isinstance(x, torch.Tensor) else torch.from_numpy(np.array(x))
+    except TypeError as error:
+        raise ValueError(
+            f"example_input has a {type(x).__name__} that is no array of numbers; pass some rows of "
+            "the data, or a tuple of arrays for a module with several inputs."
+        ) from error
+    if tensor.ndim == 0 or len(tensor) == 0:
+        raise ValueError(
+            f"example_input has shape {tuple(tensor.shape)}; it needs a leading batch axis with at "
+            "least one row."
+        )
+    return tensor

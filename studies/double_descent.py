@@ -9,7 +9,6 @@ ensemble (averaging without a posterior), the MAP (the prior without averaging),
 import dataclasses
 import time
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -348,9 +347,8 @@ class Study:
         )
 
 
-@cache
 def lowered(depth: int, width: int, shape: tuple[int, ...], n_classes: int) -> Network:
-    """The network of one width, exported once."""
+    """The network of one width."""
     torch.manual_seed(0)
     module = MLP(int(np.prod(shape)), width, n_classes, depth)
     return Network(module, np.zeros((2, *shape), np.float32))

@@ -6,14 +6,19 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-SNIPPETS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+PAGES = [ROOT / "README.md", ROOT / "benchmarks" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+TEXTS = {page.relative_to(ROOT).as_posix(): page.read_text(encoding="utf-8") for page in PAGES}
+SNIPPETS = {
+    f"{name}-{number}": snippet
+    for name, text in TEXTS.items()
+    for number, snippet in enumerate(re.findall(r"```python\n(.*?)```", text, re.DOTALL))
+}
 
 
-@pytest.mark.parametrize("number", range(len(SNIPPETS)))
-def test_every_snippet_of_the_readme_runs(number: int) -> None:
+@pytest.mark.parametrize("name", SNIPPETS)
+def test_every_snippet_of_the_pages_runs(name: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", SNIPPETS[number]],
+        [sys.executable, "-c", SNIPPETS[name]],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -22,12 +27,14 @@ def test_every_snippet_of_the_readme_runs(number: int) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_every_module_that_the_readme_runs_is_there() -> None:
-    for module in set(re.findall(r"python -m ([\w.]+)", README)):
+@pytest.mark.parametrize("name", TEXTS)
+def test_every_module_that_a_page_runs_is_there(name: str) -> None:
+    for module in set(re.findall(r"python -m ([\w.]+)", TEXTS[name])):
         path = ROOT / module.replace(".", "/")
-        assert path.with_suffix(".py").exists() or (path / "__main__.py").exists()
+        assert path.with_suffix(".py").exists() or (path / "__main__.py").exists(), module
 
 
-def test_every_file_that_the_readme_links_is_there() -> None:
-    for target in re.findall(r"\]\((?!http)([^)]+)\)", README):
-        assert (ROOT / target).exists(), target
+@pytest.mark.parametrize("name", TEXTS)
+def test_every_file_that_a_page_links_is_there(name: str) -> None:
+    for target in re.findall(r"\]\((?!http)([^)#]+)", TEXTS[name]):
+        assert ((ROOT / name).parent / target).exists(), target

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.utils._pytree import tree_leaves
 
-from .graph import Lowered
+from .graph import Lowered, run
 from .precision import double_precision
 from .refusals import LoweringError
 
@@ -49,7 +49,8 @@ def require_agreement(module: nn.Module, lowered: Lowered, examples: Tensors) ->
         arrays = [jnp.asarray(x.numpy()) for x in inputs]
         jax_loss, jax_gradients = _jax_gradient(lowered, params, arrays)
         forward = _relative_error(loss, jax_loss)
-        backward = max(_relative_error(g, jax_gradients[n]) for n, g in gradients.items())
+        errors = [_relative_error(g, jax_gradients[n]) for n, g in gradients.items()]
+        backward = max(errors, default=0.0)
     if not forward <= _TOLERANCE:
         raise LoweringError(
             f"PyTorch and JAX differ by {forward:.1e} (relative, float64) on {name}; an operator of "
@@ -71,7 +72,7 @@ def _run_torch(module: nn.Module, examples: Tensors) -> tuple[list[torch.Tensor]
         [_repeated(x) for x in examples],
     ]
     for inputs in candidates:
-        outputs = [x for x in tree_leaves(module(*inputs)) if torch.is_tensor(x)]
+        outputs = [x for x in tree_leaves(run(module, inputs)) if torch.is_tensor(x)]
         outputs = [x for x in outputs if x.is_floating_point()]
         if not outputs:
             raise LoweringError(f"{type(module).__name__} returns no floating-point tensor.")

@@ -2,7 +2,7 @@
 
 XLA runs a convolution on the CPU by Eigen only if its axes lie as (batch, space, feature), and it
 mends other layouts only outside ``scan`` and ``while``; inside, and for the gradients that JAX
-derives there, it falls back to a plain loop that is 10 to 40 times as slow. Here every convolution,
+derives there, it falls back to a plain loop that is 15 times as slow and more. Here every convolution,
 those of the derivatives included, is written with its axes in that order. Several chains, each with
 its own kernel, are a stack of convolutions and run one after another on the CPU, where XLA's grouped
 convolution is several times slower; a GPU takes the grouped one.

@@ -20,6 +20,7 @@ from .operators import LAYOUT_ARGUMENTS, OPERATORS, Operator
 from .precision import double_precision
 from .refusals import (
     LoweringError,
+    first_line,
     refuse_moving_buffers,
     refuse_moving_modules,
     refuse_random,
@@ -79,10 +80,12 @@ class Lowered:
         """The tensors that the module returns, in one list."""
         real = _floating_type(params)
         values: dict[str, Any] = {
-            node: value.astype(_as_jax(value.dtype, real)) for node, value in self.constants.items()
+            node: jnp.asarray(value, _as_jax(value.dtype, real))
+            for node, value in self.constants.items()
         }
-        values |= {node: params[name] for node, name in self.parameters.items()}
-        values |= dict(zip(self.inputs, inputs, strict=True))
+        # NumPy's arrays cannot be indexed by traced ones.
+        values |= {node: jnp.asarray(params[name]) for node, name in self.parameters.items()}
+        values |= dict(zip(self.inputs, map(jnp.asarray, inputs), strict=True))
         for operation in self.operations:
             args, kwargs = _resolve((operation.args, operation.kwargs), values, real)
             result = operation.function(*args, **kwargs)
@@ -135,10 +138,26 @@ def _export(
             program = torch.export.export(module, batch, dynamic_shapes=dynamic)
             return program.run_decompositions(decompositions)
     except Exception as error:  # torch raises many kinds; all of them mean the same here
-        first_line = str(error).strip().split("\n")[0]
+        with double_precision():
+            run(module, [_double(x) for x in example_inputs])
         raise LoweringError(
-            f"torch.export cannot trace {type(module).__name__}: {first_line} "
-            "The forward pass must not branch on the values of tensors and must accept any batch size."
+            f"torch.export cannot trace {type(module).__name__} ({first_line(error)}): the forward "
+            "pass must not branch on the values of tensors and must accept any batch size."
+        ) from error
+
+
+def run(module: nn.Module, inputs: Sequence[torch.Tensor]) -> Any:
+    """What the module returns.
+
+    Raises:
+        LoweringError: It fails on these inputs in PyTorch itself.
+    """
+    try:
+        return module(*inputs)
+    except Exception as error:  # whatever a user's forward may raise
+        raise LoweringError(
+            f"{type(module).__name__} itself fails on example_input ({first_line(error)}); pass rows "
+            "of the shapes and dtypes that its forward takes."
         ) from error
 
 

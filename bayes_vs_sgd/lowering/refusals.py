@@ -63,6 +63,11 @@ def refuse_random(operator: str, origin: str) -> None:
         )
 
 
+def first_line(error: Exception) -> str:
+    """What an error of PyTorch says, without its explanations."""
+    return str(error).strip().split("\n")[0].rstrip(".")
+
+
 def unknown_operator(operator: str, origin: str) -> LoweringError:
     """The error for an operator that the table does not have."""
     return LoweringError(
