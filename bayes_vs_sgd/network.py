@@ -65,7 +65,7 @@ class Network:
         Raises:
             ValueError: The name has another form, or the function cannot be called.
         """
-        if len(name.split(".")) < 2 or not callable(function):
+        if len(name.split(".")) < 3 or not callable(function):
             raise ValueError(
                 f"add_operator({name!r}, {function!r}): pass the name of a refused operator, such as "
                 "'aten.i0.default', and a JAX function."

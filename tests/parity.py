@@ -5,8 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import torch
 from torch import nn
+from torch.utils._pytree import tree_leaves
 
 from bayes_vs_sgd import Network
+from bayes_vs_sgd.lowering import double_precision
 
 
 def assert_engines_agree(
@@ -20,32 +22,37 @@ def assert_engines_agree(
         network: What was made of the module already, to spare making it.
     """
     network = Network(module, inputs) if network is None else network
-    double = network.to_torch(network.from_torch(module)).double()
     tensors = [torch.from_numpy(x) for x in inputs]
     tensors = [x.double().requires_grad_() if x.is_floating_point() else x for x in tensors]
-    output = double(*tensors)
-    weights = np.random.default_rng(2).normal(size=output.shape)
-    (output * torch.from_numpy(weights)).sum().backward()
     floats = [i for i, x in enumerate(tensors) if x.requires_grad]
+    double = network.to_torch(network.from_torch(module)).double()
+    with double_precision():
+        outputs = tree_leaves(double(*tensors))
+    rng = np.random.default_rng(2)
+    weights = [rng.normal(size=output.shape) for output in outputs]
+    total = sum((o * torch.from_numpy(w)).sum() for o, w in zip(outputs, weights, strict=True))
+    named = dict(double.named_parameters())
+    sought = [tensors[i] for i in floats] + list(named.values())
+    gradients = torch.autograd.grad(total, sought, materialize_grads=True)
 
     with jax.enable_x64(True):
-        params = {name: jnp.asarray(p.detach().numpy()) for name, p in double.named_parameters()}
+        params = {name: jnp.asarray(p.detach().numpy()) for name, p in named.items()}
 
-        def weighted(params: dict, chosen: list) -> tuple[jax.Array, jax.Array]:
+        def weighted(params: dict, chosen: list) -> tuple[jax.Array, list[jax.Array]]:
             given = [jnp.asarray(x.detach().numpy()) for x in tensors]
             for i, x in zip(floats, chosen, strict=True):
                 given[i] = x
-            out = network.apply(params, *given)
-            return (out * weights).sum(), out
+            # In torch's order of a dict's entries, which is not that of JAX.
+            found = tree_leaves(network.apply(params, *given))
+            return sum((o * w).sum() for o, w in zip(found, weights, strict=True)), found
 
-        (_, out), (for_params, for_inputs) = jax.jit(
+        (_, found), (for_params, for_inputs) = jax.jit(
             jax.value_and_grad(weighted, argnums=(0, 1), has_aux=True)
         )(params, [jnp.asarray(tensors[i].detach().numpy()) for i in floats])
 
-    np.testing.assert_allclose(out, output.detach().numpy(), rtol=1e-10, atol=1e-10)
-    for i, gradient in zip(floats, for_inputs, strict=True):
-        np.testing.assert_allclose(gradient, tensors[i].grad.numpy(), rtol=1e-10, atol=1e-10)
-    for name, parameter in double.named_parameters():
-        np.testing.assert_allclose(
-            for_params[name], parameter.grad.numpy(), rtol=1e-10, atol=1e-10, err_msg=name
-        )
+    names = [*(f"input {i}" for i in floats), *named]
+    for value, expected in zip(found, outputs, strict=True):
+        np.testing.assert_allclose(value, expected.detach().numpy(), rtol=1e-10, atol=1e-10)
+    ours = [*for_inputs, *(for_params[name] for name in named)]
+    for name, value, expected in zip(names, ours, gradients, strict=True):
+        np.testing.assert_allclose(value, expected.numpy(), rtol=1e-10, atol=1e-10, err_msg=name)

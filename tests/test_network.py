@@ -142,45 +142,6 @@ def test_a_wrong_gradient_is_found_when_the_network_is_made(
         Network(nn.Sequential(nn.Linear(6, 2), nn.Tanh()), np.zeros((1, 6), np.float32))
 
 
-class Counting(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.layer = nn.Linear(6, 2)
-        self.register_buffer("calls", torch.zeros(()))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        self.calls.add_(1)
-        return self.layer(x) * self.calls
-
-
-class Branching(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.layer = nn.Linear(6, 2)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.layer(x) if x.sum() > 0 else -self.layer(x)
-
-
-@pytest.mark.parametrize(
-    ("module", "message"),
-    [
-        (nn.Sequential(nn.Linear(6, 2), nn.BatchNorm1d(2)), "use group, layer or filter response"),
-        (nn.Sequential(nn.Linear(6, 2), nn.Dropout(0.3)), r"active dropout \(p=0.3\)"),
-        (nn.Sequential(nn.Unflatten(1, (1, 6)), nn.Conv1d(1, 2, 3)), r"aten.convolution.default \(layer '1', Conv1d\)"),
-        (Counting(), "changes the buffer 'calls'"),
-        (Branching(), "must not branch on the values"),
-    ],
-)  # fmt: skip
-def test_what_cannot_be_lowered_is_refused_with_the_reason(module: nn.Module, message: str) -> None:
-    with pytest.raises(LoweringError, match=message):
-        Network(module, np.zeros((1, 6), np.float32))
-
-
-def test_dropout_that_is_switched_off_is_no_dropout() -> None:
-    Network(nn.Sequential(nn.Linear(6, 2), nn.Dropout(0.3)).eval(), np.zeros((1, 6), np.float32))
-
-
 @pytest.mark.parametrize(
     ("params", "message"),
     [

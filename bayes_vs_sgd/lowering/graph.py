@@ -1,11 +1,12 @@
 """Export a torch module and read the graph as a list of operations that JAX can run."""
 
 import copy
+import io
 import logging
 import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,12 +24,17 @@ from .refusals import (
     first_line,
     refuse_moving_buffers,
     refuse_moving_modules,
+    refuse_moving_shapes,
     refuse_random,
     unknown_operator,
 )
 
-# Kept whole: its decomposition costs a masked softmax even where nothing is masked.
-_KEPT_WHOLE = (torch.ops.aten.scaled_dot_product_attention.default,)
+# The decomposition of attention costs a masked softmax even where nothing is masked, and that of
+# the hard sigmoid has another derivative, by rounding, than PyTorch itself.
+_KEPT_WHOLE = (
+    torch.ops.aten.scaled_dot_product_attention.default,
+    torch.ops.aten.hardsigmoid.default,
+)
 
 
 @dataclass(frozen=True)
@@ -167,7 +173,7 @@ def _quiet() -> Iterator[None]:
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:
@@ -200,7 +206,8 @@ def _read_signature(
 
 def _read(node: torch.fx.Node) -> _Operation:
     name = _operator_name(node.target)
-    refuse_random(name, _origin(node))
+    refuse_random(name, node, _origin(node))
+    refuse_moving_shapes(node, _origin(node))
     if name not in OPERATORS:
         raise unknown_operator(name, _origin(node))
     kwargs = {k: _translate(v) for k, v in node.kwargs.items() if k not in LAYOUT_ARGUMENTS}

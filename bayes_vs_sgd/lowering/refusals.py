@@ -2,6 +2,7 @@
 
 import torch
 from torch import nn
+from torch.fx.experimental.symbolic_shapes import free_unbacked_symbols
 
 _BATCH_NORM = nn.modules.batchnorm._BatchNorm
 _DROPOUT = nn.modules.dropout._DropoutNd
@@ -49,17 +50,38 @@ def refuse_moving_buffers(program: torch.export.ExportedProgram) -> None:
         )
 
 
-def refuse_random(operator: str, origin: str) -> None:
+def refuse_random(operator: str, node: torch.fx.Node, origin: str) -> None:
     """Refuse an operator that draws random numbers.
 
     Raises:
         LoweringError: The likelihood would be random.
     """
+    if operator == "aten.scaled_dot_product_attention.default":
+        dropout = node.kwargs.get("dropout_p", node.args[4] if len(node.args) > 4 else 0)
+        if dropout:
+            raise LoweringError(
+                f"attention ({origin}) has active dropout (p={dropout}): the likelihood would be "
+                "random; set it to 0, or call module.eval() before making the Network."
+            )
     kind, _, name = operator.partition(".")
     if kind == "aten" and name.removeprefix("native_").startswith(_RANDOM):
         raise LoweringError(
             f"the operator {operator} ({origin}) draws random numbers, so the likelihood would be "
             "random; switch dropout off with p=0 or module.eval(), or pass the noise as an input."
+        )
+
+
+def refuse_moving_shapes(node: torch.fx.Node, origin: str) -> None:
+    """Refuse a tensor whose shape depends on values.
+
+    Raises:
+        LoweringError: JAX compiles for fixed shapes, and rows could not be told apart.
+    """
+    value = node.meta.get("val")
+    if isinstance(value, torch.Tensor) and free_unbacked_symbols(value):
+        raise LoweringError(
+            f"{node.target} ({origin}) makes a tensor whose size depends on the data, by a mask as an "
+            "index for instance; write it with torch.where."
         )
 
 

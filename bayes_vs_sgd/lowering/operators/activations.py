@@ -5,7 +5,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
+
+from .arithmetic import of_reals
 
 
 def _gelu(x: Array, *, approximate: str = "none") -> Array:
@@ -27,16 +30,30 @@ def _hardtanh(x: Array, lower: float = -1, upper: float = 1) -> Array:
     return jnp.where(x <= lower, lower, jnp.where(x >= upper, upper, x))
 
 
+@jax.custom_jvp
+def _hardsigmoid(x: Array) -> Array:
+    return jnp.clip(x + 3, 0, 6) / 6
+
+
+@_hardsigmoid.defjvp
+def _hardsigmoid_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    (x,), (tangent,) = primals, tangents
+    # PyTorch's derivative is 1/6 in single precision whatever the type of x.
+    slope = jnp.asarray(float(np.float32(1 / 6)), x.dtype)
+    return _hardsigmoid(x), jnp.where((x > -3) & (x < 3), slope, 0) * tangent
+
+
 ACTIVATIONS: dict[str, Callable[..., Any]] = {
     "aten.relu.default": jax.nn.relu,
-    "aten.tanh.default": jnp.tanh,
-    "aten.sigmoid.default": jax.nn.sigmoid,
+    "aten.tanh.default": of_reals(jnp.tanh),
+    "aten.sigmoid.default": of_reals(jax.nn.sigmoid),
     "aten.gelu.default": _gelu,
     "aten.silu.default": jax.nn.silu,
     "aten.elu.default": _elu,
     "aten.softplus.default": _softplus,
     "aten.leaky_relu.default": lambda x, slope=0.01: jnp.where(x > 0, x, slope * x),
     "aten.hardtanh.default": _hardtanh,
+    "aten.hardsigmoid.default": _hardsigmoid,
     "aten._softmax.default": lambda x, dim, half_to_float: jax.nn.softmax(x, axis=dim),
     "aten._log_softmax.default": lambda x, dim, half_to_float: jax.nn.log_softmax(x, axis=dim),
 }

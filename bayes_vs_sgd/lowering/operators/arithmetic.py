@@ -33,15 +33,42 @@ def _power(x: Any, exponent: Any) -> Any:
     if exponent == 0.5:
         return jnp.sqrt(x)
     # Whole exponents have a derivative at 0 and below it.
-    whole = isinstance(exponent, float) and exponent.is_integer()
+    real = jnp.issubdtype(x.dtype, jnp.floating)
+    whole = real and isinstance(exponent, float) and exponent.is_integer()
     return x ** (int(exponent) if whole else exponent)
 
 
 def _clamp(x: Array, lower: Any = None, upper: Any = None) -> Array:
-    # jnp.clip halves the derivative on the bounds, where PyTorch has 1.
+    # jnp.clip halves the derivative on the bounds, where PyTorch has 0.
     if lower is not None:
-        x = jnp.where(x < lower, lower, x)
-    return x if upper is None else jnp.where(x > upper, upper, x)
+        x = jnp.where(x <= lower, lower, x)
+    return x if upper is None else jnp.where(x >= upper, upper, x)
+
+
+def _clamp_tensor(x: Array, lower: Array | None = None, upper: Array | None = None) -> Array:
+    # Here an entry and a bound that are equal share the derivative.
+    if lower is not None:
+        x = jnp.maximum(x, lower)
+    return x if upper is None else jnp.minimum(x, upper)
+
+
+def _absolute(x: Array) -> Array:
+    # jnp.abs has the derivative 1 at 0, where PyTorch has 0.
+    return jnp.where(x == 0, jnp.zeros_like(x), jnp.abs(x))
+
+
+def _sign(x: Array) -> Array:
+    return x if x.dtype == jnp.bool_ else jnp.sign(x)
+
+
+def of_reals(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Take integers and booleans too, in the default floating-point type."""
+
+    def applied(x: Array) -> Array:
+        is_real = jnp.issubdtype(x.dtype, jnp.floating)
+        return function(x if is_real else x.astype(jnp.result_type(float)))
+
+    return applied
 
 
 def _cast(x: Any, *, dtype: Any = None) -> Array:
@@ -75,20 +102,33 @@ _ON_BOTH: dict[str, Callable[..., Any]] = {
 }
 
 _UNARY: dict[str, Callable[..., Any]] = {
-    "abs": jnp.abs,
+    "abs": _absolute,
+    "alias": _same,
+    "bitwise_not": jnp.invert,
+    "ceil": jnp.ceil,
+    "clone": _same,
+    "detach": jax.lax.stop_gradient,
+    "floor": jnp.floor,
+    "isfinite": jnp.isfinite,
+    "isinf": jnp.isinf,
+    "isnan": jnp.isnan,
+    "lift_fresh_copy": _same,
+    "logical_not": jnp.logical_not,
+    "neg": operator.neg,
+    "round": jnp.round,
+    "sign": _sign,
+    "trunc": jnp.trunc,
+}
+
+_REAL: dict[str, Callable[..., Any]] = {
     "acos": jnp.arccos,
     "acosh": jnp.arccosh,
-    "alias": _same,
     "asin": jnp.arcsin,
     "asinh": jnp.arcsinh,
     "atan": jnp.arctan,
     "atanh": jnp.arctanh,
-    "bitwise_not": jnp.invert,
-    "ceil": jnp.ceil,
-    "clone": _same,
     "cos": jnp.cos,
     "cosh": jnp.cosh,
-    "detach": jax.lax.stop_gradient,
     "digamma": special.digamma,
     "erf": special.erf,
     "erfc": special.erfc,
@@ -96,27 +136,17 @@ _UNARY: dict[str, Callable[..., Any]] = {
     "exp": jnp.exp,
     "exp2": jnp.exp2,
     "expm1": jnp.expm1,
-    "floor": jnp.floor,
-    "isfinite": jnp.isfinite,
-    "isinf": jnp.isinf,
-    "isnan": jnp.isnan,
     "lgamma": special.gammaln,
-    "lift_fresh_copy": _same,
     "log": jnp.log,
     "log10": jnp.log10,
     "log1p": jnp.log1p,
     "log2": jnp.log2,
-    "logical_not": jnp.logical_not,
-    "neg": operator.neg,
     "reciprocal": jnp.reciprocal,
-    "round": jnp.round,
     "rsqrt": jax.lax.rsqrt,
-    "sign": jnp.sign,
     "sin": jnp.sin,
     "sinh": jnp.sinh,
     "sqrt": jnp.sqrt,
     "tan": jnp.tan,
-    "trunc": jnp.trunc,
 }
 
 _BINARY: dict[str, Callable[..., Any]] = {
@@ -158,6 +188,7 @@ ARITHMETIC: dict[str, Callable[..., Any]] = {
     **{f"aten.{name}.Tensor": f for name, f in _ON_BOTH.items()},
     **{f"aten.{name}.Scalar": f for name, f in _ON_BOTH.items()},
     **{f"aten.{name}.default": f for name, f in (_UNARY | _BINARY).items()},
+    **{f"aten.{name}.default": of_reals(f) for name, f in _REAL.items()},
     **{f"operator.{name}": f for name, f in _ON_SIZES.items()},
     "aten.div.Tensor_mode": _divide,
     "aten.div.Scalar_mode": _divide,
@@ -165,7 +196,7 @@ ARITHMETIC: dict[str, Callable[..., Any]] = {
     "aten.pow.Tensor_Tensor": operator.pow,
     "aten.pow.Scalar": operator.pow,
     "aten.clamp.default": _clamp,
-    "aten.clamp.Tensor": _clamp,
+    "aten.clamp.Tensor": _clamp_tensor,
     "aten._to_copy.default": _cast,
     "aten.sym_size.int": lambda x, dim: x.shape[dim],
     "aten._assert_tensor_metadata.default": _nothing,

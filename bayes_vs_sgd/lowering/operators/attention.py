@@ -21,10 +21,6 @@ def _attention(
     enable_gqa: bool = False,
 ) -> Array:
     """Softmax(scale·QKᵀ + mask) V over the last two axes; a row that sees nothing is 0."""
-    if dropout_p > 0:
-        raise ValueError(
-            f"attention has active dropout (p={dropout_p}); set it to 0 or call eval()."
-        )
     if enable_gqa:
         key, value = (jnp.repeat(a, query.shape[-3] // a.shape[-3], axis=-3) for a in (key, value))
     scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale

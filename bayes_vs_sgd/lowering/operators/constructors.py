@@ -19,6 +19,10 @@ def _arange(start: Any, end: Any, step: Any = 1, *, dtype: Any = None) -> Array:
     return jnp.arange(start, end, step, dtype)
 
 
+def _scalar(value: Any, *, dtype: Any = None) -> Array:
+    return jnp.asarray(value, jnp.result_type(float) if dtype is None else dtype)
+
+
 def _copy(x: Array, source: Array, non_blocking: bool = False) -> Array:
     return jnp.broadcast_to(source.astype(x.dtype), x.shape)
 
@@ -26,8 +30,8 @@ def _copy(x: Array, source: Array, non_blocking: bool = False) -> Array:
 CONSTRUCTORS: dict[str, Callable[..., Any]] = {
     "aten.full.default": _full,
     "aten.full_like.default": _full_like,
-    "aten.empty.memory_format": lambda size, *, dtype=None: _full(size, 0, dtype=dtype),
-    "aten.scalar_tensor.default": lambda value, *, dtype=None: jnp.asarray(value, dtype),
+    "aten.empty.memory_format": lambda size, *, dtype=None: _full(size, 0.0, dtype=dtype),
+    "aten.scalar_tensor.default": _scalar,
     "aten.arange.start_step": _arange,
     "aten.copy.default": _copy,
     "aten.fill.Scalar": _full_like,

@@ -9,18 +9,17 @@ from jax import Array
 
 
 def _as_index(indices: Sequence[Array | None]) -> tuple[Any, ...]:
-    for index in indices:
-        if index is not None and index.dtype == jnp.bool_:
-            raise ValueError(
-                "an index is a mask of booleans, so the size of the result depends on the data; "
-                "write it with torch.where."
-            )
     return tuple(slice(None) if index is None else index for index in indices)
 
 
 def _put(
     x: Array, indices: Sequence[Array | None], values: Array, accumulate: bool = False
 ) -> Array:
+    first = indices[0]
+    if first is not None and first.dtype == jnp.bool_:
+        # ``x[mask] = value``, which JAX does not take under jit.
+        mask = first.reshape(*first.shape, *(1,) * (x.ndim - first.ndim))
+        return jnp.where(mask, x + values if accumulate else values, x)
     place = x.at[_as_index(indices)]
     return place.add(values) if accumulate else place.set(values)
 
@@ -37,7 +36,7 @@ def _gather(x: Array, dim: int, index: Array, *, sparse_grad: bool = False) -> A
 
 
 def _scatter(x: Array, dim: int, index: Array, source: Any) -> Array:
-    return x.at[_grid(index, dim)].set(_cut_like(source, index))
+    return x.at[_grid(index, dim)].set(jnp.asarray(_cut_like(source, index), x.dtype))
 
 
 def _scatter_add(x: Array, dim: int, index: Array, source: Any) -> Array:

@@ -58,8 +58,17 @@ def _max(x: Array, dim: int, keepdim: bool = False) -> tuple[Array, Array]:
 
 
 def _min(x: Array, dim: int, keepdim: bool = False) -> tuple[Array, Array]:
-    value, place = first_maximum(-x, dim, keepdims=keepdim)
-    return -value, place
+    turn = jnp.logical_not if x.dtype == jnp.bool_ else jnp.negative
+    value, place = first_maximum(turn(x), dim, keepdims=keepdim)
+    return turn(value), place
+
+
+def _logical(reduction: Callable[..., Any]) -> Callable[..., Any]:
+    def reduced(x: Array, dim: Sequence[int] | None = None, keepdim: bool = False) -> Array:
+        # Here [] means no axis at all.
+        return reduction(x, axis=None if dim is None else tuple(dim), keepdims=keepdim)
+
+    return reduced
 
 
 def _running(accumulate: Callable[..., Any]) -> Callable[..., Any]:
@@ -91,10 +100,10 @@ REDUCTIONS: dict[str, Callable[..., Any]] = {
     "aten.min.dim": _min,
     "aten.any.default": jnp.any,
     "aten.any.dim": _reduce(jnp.any),
-    "aten.any.dims": _reduce(jnp.any),
+    "aten.any.dims": _logical(jnp.any),
     "aten.all.default": jnp.all,
     "aten.all.dim": _reduce(jnp.all),
-    "aten.all.dims": _reduce(jnp.all),
+    "aten.all.dims": _logical(jnp.all),
     "aten.argmax.default": _index_of(jnp.argmax),
     "aten.argmin.default": _index_of(jnp.argmin),
     "aten.var.correction": _variance,

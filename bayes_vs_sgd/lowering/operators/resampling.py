@@ -26,8 +26,11 @@ def _nearest(n_axes: int) -> Callable[..., Any]:
         scale_factors: Sequence[float] | None = None,
     ) -> Array:
         for axis, n, step in _sizes(x, output_size, scale_factors, n_axes):
-            source = np.minimum(np.floor(np.arange(n) * step).astype(int), x.shape[axis] - 1)
-            x = jnp.take(x, source, axis=axis)
+            size = x.shape[axis]
+            # PyTorch rounds in single precision, and for images takes these two sizes as exact.
+            step = size / n if n_axes == 2 and n in (size, 2 * size) else step
+            places = np.floor(np.arange(n, dtype=np.float32) * np.float32(step)).astype(int)
+            x = jnp.take(x, np.minimum(places, size - 1), axis=axis)
         return x
 
     return resample
