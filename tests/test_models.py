@@ -87,12 +87,20 @@ def n_parameters(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
+# Compiling their doubles takes longest.
+LONG = {"resnet18", "resnet20", "encoder_decoder"}
+EVERY = [
+    pytest.param(name, marks=pytest.mark.slow) if name.split(":")[0] in LONG else name
+    for name in CASES
+]
+
+
 def test_every_model_has_a_case() -> None:
     assert {name.split(":")[0] for name in CASES} == set(REGISTRY)
     assert all(isinstance(module(name), REGISTRY[name.split(":")[0]]) for name in CASES)
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", EVERY)
 def test_both_engines_agree_in_float64_forward_and_gradient(name: str) -> None:
     assert_engines_agree(module(name), *CASES[name][1], network=network(name))
 
@@ -113,7 +121,7 @@ def test_the_output_of_a_row_depends_on_that_row_alone(name: str) -> None:
         torch.testing.assert_close(alone[0], together[i], rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", EVERY)
 def test_jit_vmap_and_jacobian_of_every_model(name: str) -> None:
     net, rows = network(name), double_rows(name)
     prior = models.prior(module(name), std=1.4, bias_std=0.1, gain_std=0.1)

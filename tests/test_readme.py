@@ -6,7 +6,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "benchmarks" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "benchmarks" / "README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+]
 TEXTS = {page.relative_to(ROOT).as_posix(): page.read_text(encoding="utf-8") for page in PAGES}
 SNIPPETS = {
     f"{name}-{number}": snippet
@@ -15,7 +19,14 @@ SNIPPETS = {
 }
 
 
-@pytest.mark.parametrize("name", SNIPPETS)
+# Those of the guides take longer, and the README is what people try first.
+EVERY = [
+    name if name.startswith("README") else pytest.param(name, marks=pytest.mark.slow)
+    for name in SNIPPETS
+]
+
+
+@pytest.mark.parametrize("name", EVERY)
 def test_every_snippet_of_the_pages_runs(name: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", SNIPPETS[name]],

@@ -213,6 +213,7 @@ def test_help_shows_every_setting() -> None:
         assert flag in done.stdout
 
 
+@pytest.mark.slow
 def test_a_file_of_images_runs_from_end_to_end(shared_data: Path, tmp_path: Path) -> None:
     study(
         "--data",

@@ -14,7 +14,7 @@ from torch.utils._pytree import tree_leaves
 
 from .graph import Lowered, run
 from .precision import double_precision
-from .refusals import LoweringError
+from .refusals import LoweringError, first_line
 
 # Two engines that run the same graph in float64 differ by rounding alone.
 _TOLERANCE = 1e-10
@@ -35,7 +35,7 @@ def require_agreement(module: nn.Module, lowered: Lowered, examples: Tensors) ->
             takes them; the rows of integer ones are used as they are, over and over.
 
     Raises:
-        LoweringError: The engines disagree, the output has no floating-point number or is not
+        LoweringError: The engines disagree, JAX cannot run the module, the output has no floating-point number or is not
             finite, or one row of it depends on other rows of the input.
     """
     name = type(module).__name__
@@ -47,7 +47,14 @@ def require_agreement(module: nn.Module, lowered: Lowered, examples: Tensors) ->
     with jax.enable_x64(True):
         params = {n: jnp.asarray(p.detach().numpy()) for n, p in double.named_parameters()}
         arrays = [jnp.asarray(x.numpy()) for x in inputs]
-        jax_loss, jax_gradients = _jax_gradient(lowered, params, arrays)
+        try:
+            jax_loss, jax_gradients = _jax_gradient(lowered, params, arrays)
+        except Exception as error:  # whatever an operator of the table may raise
+            raise LoweringError(
+                f"JAX cannot run {name} ({first_line(error)}): an operator of the table does not take "
+                "what PyTorch's takes; write that layer with other operations, or mend the operator "
+                "with Network.add_operator."
+            ) from error
         forward = _relative_error(loss, jax_loss)
         errors = [_relative_error(g, jax_gradients[n]) for n, g in gradients.items()]
         backward = max(errors, default=0.0)

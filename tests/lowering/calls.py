@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import jax
@@ -140,7 +140,7 @@ def _torch_gradients(
     ]
 
 
-@lru_cache(maxsize=None)
+@cache
 def _compiled(
     name: str, settings: Sequence[Any], tree: Any, smooth: Sequence[int], double: bool
 ) -> Callable[..., Any]:

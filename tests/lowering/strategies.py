@@ -328,6 +328,11 @@ def _indexed(s: Source, kind: str) -> Call:
 
 
 def _put(s: Source, kind: str) -> Call:
+    if s.flag():
+        indices, shape = s.pick(
+            ([s.bools((4, 3))], ()), ([s.bools((4,))], (3,)), ([None, s.bools((3,))], ()),
+        )  # fmt: skip
+        return call(s.tensor((4, 3), kind), indices, s.tensor(shape, kind))
     once, twice = s.rng.permutation(4)[:2], np.array([1, 3, 1])
     index, accumulate = (twice, True) if s.flag() and kind != "bool" else (once, False)
     shape, indices = s.pick(
@@ -491,7 +496,7 @@ def _resampled(n_axes: int, *, linear: bool) -> Strategy:
         corners = [s.flag()] if linear else []
         if s.flag():
             return call(image, _per_axis(s, n_axes, 1, 3, 5, 7), *corners, None)
-        return call(image, None, *corners, [s.pick(0.5, 1.5, 2.0, 2.3) for _ in range(n_axes)])
+        return call(image, None, *corners, [s.pick(0.5, 1.5, 2.0) for _ in range(n_axes)])
 
     return resampled
 

@@ -71,7 +71,9 @@ def compare(x: Array, kernel: Array, moves: Window, tolerance: float) -> None:
     )
 
 
-@pytest.mark.parametrize("features", FEATURES)
+@pytest.mark.parametrize(
+    "features", ["one", *(pytest.param(f, marks=pytest.mark.slow) for f in list(FEATURES)[1:])]
+)
 @pytest.mark.parametrize("window", WINDOWS)
 def test_values_and_derivatives_are_those_of_xla(window: str, features: str) -> None:
     compare(*case(window, features, 2, np.float32), 2e-5)
@@ -88,7 +90,7 @@ def test_one_and_three_axes_are_convolved_too(n_axes: int, features: str) -> Non
     compare(*case("strided", features, n_axes, np.float32), 2e-5)
 
 
-@pytest.mark.parametrize("features", FEATURES)
+@pytest.mark.parametrize("features", ["stack", "depthwise"])
 @pytest.mark.parametrize("axes", [(0, None), (None, 0), (0, 0), (3, 2), (None, 3), (4, None)])
 def test_vmap_is_a_loop(features: str, axes: tuple[int | None, int | None]) -> None:
     x, kernel, moves = case("strided", features, 2, np.float32)

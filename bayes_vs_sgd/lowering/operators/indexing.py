@@ -15,10 +15,11 @@ def _as_index(indices: Sequence[Array | None]) -> tuple[Any, ...]:
 def _put(
     x: Array, indices: Sequence[Array | None], values: Array, accumulate: bool = False
 ) -> Array:
-    first = indices[0]
-    if first is not None and first.dtype == jnp.bool_:
-        # ``x[mask] = value``, which JAX does not take under jit.
-        mask = first.reshape(*first.shape, *(1,) * (x.ndim - first.ndim))
+    given = [(axis, index) for axis, index in enumerate(indices) if index is not None]
+    axis, index = given[0]
+    if len(given) == 1 and index.dtype == jnp.bool_:
+        # ``x[:, mask] = value``, which JAX does not take under jit.
+        mask = index.reshape(*index.shape, *(1,) * (x.ndim - axis - index.ndim))
         return jnp.where(mask, x + values if accumulate else values, x)
     place = x.at[_as_index(indices)]
     return place.add(values) if accumulate else place.set(values)
