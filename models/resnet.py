@@ -1,5 +1,7 @@
 """Residual networks: ResNet-18 of Deep Double Descent, ResNet-20 of Izmailov et al."""
 
+from collections.abc import Iterator
+
 import torch
 from torch import nn
 
@@ -86,19 +88,12 @@ class ResNet18(nn.Module):
         require_sizes(sizes)
         scaling = parameterization.at(width)
         self.stem = _plain(in_channels, width, 3, 1, scaling, role="input")
-        blocks: list[nn.Module] = []
-        inputs = width
-        for stage in range(4):
-            outputs = width * 2**stage
-            for block in range(n_blocks):
-                stride = 2 if stage and not block else 1
-                blocks.append(
-                    PreActivationBlock(
-                        inputs, outputs, stride, norm=norm, activation=activation, scaling=scaling
-                    )
-                )
-                inputs = outputs
-        self.blocks = nn.Sequential(*blocks)
+        self.blocks = nn.Sequential(
+            *(
+                PreActivationBlock(*shape, norm=norm, activation=activation, scaling=scaling)
+                for shape in _stages(4, n_blocks, width)
+            )
+        )
         self.readout = Linear(8 * width, out_features, role="output", scaling=scaling)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -182,24 +177,27 @@ class ResNet20(nn.Module):
         scaling = parameterization.at(width)
         self.stem = _normalised(in_channels, width, 3, 1, norm, scaling, role="input")
         self.activation = activation_of(activation)
-        blocks: list[nn.Module] = []
-        inputs = width
-        for stage in range(3):
-            outputs = width * 2**stage
-            for block in range(n_blocks):
-                stride = 2 if stage and not block else 1
-                blocks.append(
-                    PostActivationBlock(
-                        inputs, outputs, stride, norm=norm, activation=activation, scaling=scaling
-                    )
-                )
-                inputs = outputs
-        self.blocks = nn.Sequential(*blocks)
+        self.blocks = nn.Sequential(
+            *(
+                PostActivationBlock(*shape, norm=norm, activation=activation, scaling=scaling)
+                for shape in _stages(3, n_blocks, width)
+            )
+        )
         self.readout = Linear(4 * width, out_features, role="output", scaling=scaling)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Logits of shape (n, out_features) for images of shape (n, in_channels, height, width)."""
         return self.readout(self.blocks(self.activation(self.stem(x))).mean((2, 3)))
+
+
+def _stages(n_stages: int, n_blocks: int, width: int) -> Iterator[tuple[int, int, int]]:
+    """In-channels, channels and stride of every block; a new stage doubles channels and halves maps."""
+    inputs = width
+    for stage in range(n_stages):
+        for block in range(n_blocks):
+            channels = width * 2**stage
+            yield inputs, channels, 2 if stage and not block else 1
+            inputs = channels
 
 
 def _plain(

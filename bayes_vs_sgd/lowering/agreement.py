@@ -35,8 +35,9 @@ def require_agreement(module: nn.Module, lowered: Lowered, examples: Tensors) ->
             takes them; the rows of integer ones are used as they are, over and over.
 
     Raises:
-        LoweringError: The engines disagree, JAX cannot run the module, the output has no floating-point number or is not
-            finite, or one row of it depends on other rows of the input.
+        LoweringError: The engines disagree, JAX cannot run the module, the output has no
+            floating-point number or is not finite, or one row of it depends on other rows of the
+            input.
     """
     name = type(module).__name__
     double = copy.deepcopy(module).double()

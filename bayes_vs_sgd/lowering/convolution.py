@@ -9,7 +9,7 @@ convolution is several times slower; a GPU takes the grouped one.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
@@ -42,16 +42,13 @@ class Window:
         """Spatial shape of the output."""
         return tuple(
             (_dilated(n, a) + low + high - _dilated(k, b)) // s + 1
-            for n, k, s, (low, high), a, b in zip(
-                space,
-                kernel,
-                self.stride,
-                self.padding,
-                self.input_dilation,
-                self.kernel_dilation,
-                strict=True,
-            )
+            for n, k, s, (low, high), a, b in self.axes(space, kernel)
         )
+
+    def axes(self, *sizes: Sequence[int]) -> Iterator[tuple[Any, ...]]:
+        """The sizes, stride, padding and dilations of one axis after the other."""
+        settings = (self.stride, self.padding, self.input_dilation, self.kernel_dilation)
+        return zip(*sizes, *settings, strict=True)
 
 
 def convolve(x: Array, kernel: Array, window: Window) -> Array:
@@ -84,18 +81,9 @@ def _shape(x: Any, kernel: Any, *, window: Window) -> Any:
 
 def _gradient_to_input(cotangent: Array, x: Any, kernel: Array, *, window: Window) -> Array:
     """The convolution of the cotangent with the kernel turned round."""
-    space, taps = x.aval.shape[2:-1], kernel.shape[1:-2]
+    sizes = x.aval.shape[2:-1], kernel.shape[1:-2], cotangent.shape[2:-1]
     padding = []
-    for n, k, out, s, (low, _), a, b in zip(
-        space,
-        taps,
-        cotangent.shape[2:-1],
-        window.stride,
-        window.padding,
-        window.input_dilation,
-        window.kernel_dilation,
-        strict=True,
-    ):
+    for n, k, out, s, (low, _), a, b in window.axes(*sizes):
         before = _dilated(k, b) - 1 - low
         padding.append((before, _dilated(n, a) + _dilated(k, b) - 1 - _dilated(out, s) - before))
     turned = jnp.flip(kernel, range(1, kernel.ndim - 2)).swapaxes(-1, -2)
@@ -105,20 +93,12 @@ def _gradient_to_input(cotangent: Array, x: Any, kernel: Array, *, window: Windo
 
 def _gradient_to_kernel(cotangent: Array, x: Array, kernel: Any, *, window: Window) -> Array:
     """The convolution of the input with the cotangent as the kernel; rows take the place of features."""
-    space, taps = x.shape[2:-1], kernel.aval.shape[1:-2]
-    padding = []
-    for n, k, out, s, (low, _), a, b in zip(
-        space,
-        taps,
-        cotangent.shape[2:-1],
-        window.stride,
-        window.padding,
-        window.input_dilation,
-        window.kernel_dilation,
-        strict=True,
-    ):
-        padding.append((low, _dilated(out, s) - _dilated(n, a) + _dilated(k, b) - 1 - low))
-    back = Window(window.kernel_dilation, tuple(padding), window.input_dilation, window.stride)
+    sizes = x.shape[2:-1], kernel.aval.shape[1:-2], cotangent.shape[2:-1]
+    padding = tuple(
+        (low, _dilated(out, s) - _dilated(n, a) + _dilated(k, b) - 1 - low)
+        for n, k, out, s, (low, _), a, b in window.axes(*sizes)
+    )
+    back = Window(window.kernel_dilation, padding, window.input_dilation, window.stride)
     gradient = convolve(x.swapaxes(1, -1), jnp.moveaxis(cotangent, 1, -2), back)
     return jnp.moveaxis(gradient, 1, -2)
 
