@@ -153,3 +153,48 @@ def test_wrong_parameters_are_refused(params: dict[str, np.ndarray], message: st
     network = Network(nn.Linear(6, 2), np.zeros((1, 6), np.float32))
     with pytest.raises(ValueError, match=message):
         network.apply(params, np.ones((1, 6)))
+
+
+class MachineConstants(nn.Module):
+    """Constants that PyTorch takes from the floating-point type at hand."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm, self.layer = nn.RMSNorm(4), nn.Linear(4, 4)
+
+    def forward(self, x: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
+        h = self.norm(self.layer(x) * 1e-4)
+        hidden = torch.where(seen > 0, h, torch.finfo(h.dtype).min)
+        return hidden.softmax(-1) + torch.arange(4) / 3
+
+
+def test_machine_constants_are_those_of_the_precision_at_hand() -> None:
+    module, rng = MachineConstants(), np.random.default_rng(0)
+    x = rng.normal(size=(3, 4)).astype(np.float32)
+    seen = np.array([[1, 1, 0, 1], [0, 0, 0, 0], [1, 0, 0, 0]])
+    network = Network(module, (x, seen))
+    expected = module(torch.from_numpy(x), torch.from_numpy(seen)).detach()
+    params = network.from_torch(module)
+    np.testing.assert_allclose(network.apply(params, x, seen), expected, rtol=1e-6)
+    norm = nn.RMSNorm(4)
+    small = 1e-4 * x
+    found = Network(norm, x).apply({"weight": np.ones(4, np.float32)}, small)
+    np.testing.assert_allclose(found, norm(torch.from_numpy(small)).detach(), rtol=1e-5)
+
+
+def test_outputs_have_the_precision_of_the_parameters() -> None:
+    module = MachineConstants()
+    x, seen = np.ones((2, 4)), np.ones((2, 4), int)
+    network = Network(module, (x.astype(np.float32), seen))
+    with jax.enable_x64(True):
+        for dtype in (np.float32, np.float64):
+            params = {n: p.astype(dtype) for n, p in network.from_torch(module).items()}
+            assert network.apply(params, x.astype(dtype), seen).dtype == dtype
+
+
+def test_numpys_parameters_can_be_looked_up_by_traced_tokens() -> None:
+    module = nn.Sequential(nn.Embedding(5, 3), nn.Flatten(), nn.Linear(6, 2))
+    tokens = np.array([[0, 1], [4, 2]])
+    network = Network(module, tokens)
+    found = jax.jit(lambda t: network.apply(network.from_torch(module), t))(tokens)
+    np.testing.assert_allclose(found, module(torch.from_numpy(tokens)).detach(), rtol=1e-5)
