@@ -238,7 +238,8 @@ class RotaryBlock(nn.Module):
 
     def rotate(self, x: Tensor) -> Tensor:
         n = x.shape[-2]
-        angle = torch.outer(torch.arange(n), 10.0 ** -torch.arange(0, 2))
+        frequencies = 100.0 ** -(torch.arange(0, 4, 2).float() / 4 + torch.tensor(0.1))
+        angle = torch.outer(torch.arange(n).float(), frequencies)
         a, b = x[..., ::2], x[..., 1::2]
         turned = torch.stack(
             [a * angle.cos() - b * angle.sin(), a * angle.sin() + b * angle.cos()], -1
