@@ -3,14 +3,15 @@
 ``python -m benchmarks.lowering`` prints, for every network and way of calling it, the milliseconds
 of one gradient of the lowered network and of each hand-written form, and the ratio to the fastest
 of these. All forms of a row are compiled first and then timed in turns, so that a busy machine
-slows them alike; a turn lasts a fifth of a second or one call, and the median over the turns is
-shown. The forms are checked to agree first.
+slows them alike; a turn lasts a fifth of a second or one call, and medians over the turns are shown,
+of the ratios too. The forms are checked to agree first.
 
 The ways: one network; eight side by side (``vmap`` over parameters); gradient steps in a
 ``lax.scan``; eight networks in a ``lax.scan``.
 """
 
 import argparse
+import operator
 import os
 import statistics
 import time
@@ -181,14 +182,17 @@ def main() -> None:
     """Time every case and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--turns", type=int, default=9, help="timed repeats of every form")
-    n_turns = parser.parse_args().turns
+    parser.add_argument("--only", default="", help="networks whose name begins so")
+    settings = parser.parse_args()
+    n_turns: int = settings.turns
     torch.manual_seed(0)
     # The first export in a process loads most of PyTorch's compiler.
     Network(MLP(2, 2, 2), np.zeros((2, 2), np.float32))
     print(f"{jax.devices()[0].device_kind}, {os.cpu_count()} cores, {n_turns} turns")
     print("| network | way | milliseconds of a gradient | ratio to the fastest by hand |")
     print("| --- | --- | --- | --- |")
-    for name, (module, x, by_hand) in cases().items():
+    chosen = {name: case for name, case in cases().items() if name.startswith(settings.only)}
+    for name, (module, x, by_hand) in chosen.items():
         started = time.perf_counter()
         lower(module, (torch.from_numpy(x[:4]),))
         lowered = time.perf_counter()
@@ -227,9 +231,10 @@ def report(
                 n_done = n_calls[form] * n_gradients
                 seconds[form].append((time.perf_counter() - before) / n_done)
         medians = {form: statistics.median(times) for form, times in seconds.items()}
-        best = min(value for form, value in medians.items() if form != "lowered")
+        fastest = min((form for form in forms if form != "lowered"), key=medians.__getitem__)
+        ratios = map(operator.truediv, seconds["lowered"], seconds[fastest])
         shown = ", ".join(f"{form} {1e3 * value:.2f}" for form, value in medians.items())
-        print(f"| {name} | {way} | {shown} | {medians['lowered'] / best:.2f} |", flush=True)
+        print(f"| {name} | {way} | {shown} | {statistics.median(ratios):.2f} |", flush=True)
 
 
 def n_calls_in_a_turn(function: Callable[[Params], Any], params: Params) -> int:

@@ -42,10 +42,11 @@ def _group_norm(
     groups: int,
     eps: float,
 ) -> tuple[Array, Array, Array]:
-    grouped = x.reshape(n, groups, channels // groups * space)
-    y, mean, scale = _normalise(grouped, (2,), eps)
+    # With channels and places apart XLA may keep the convolution's axis order.
+    grouped = x.reshape(n, groups, channels // groups, space)
+    y, mean, scale = _normalise(grouped, (2, 3), eps)
     y = _affine(y.reshape(x.shape), _per_channel(weight, x.ndim), _per_channel(bias, x.ndim))
-    return y, mean[..., 0], scale[..., 0]
+    return y, mean[..., 0, 0], scale[..., 0, 0]
 
 
 def _batch_norm_without_statistics(
