@@ -13,8 +13,8 @@ class Attention(nn.Module):
     """Multi-head attention: softmax(s·Q Kᵀ) V for every head, joined and mapped; no biases.
 
     Q comes from ``x``, K and V from ``memory``; s is 1/√head_width, or ∝ 1/head_width for ``MuP``.
-    Forbidden pairs get the lowest finite score: a row without any allowed pair then looks at all
-    alike, where −∞ would make it NaN. Source: Vaswani et al. 2017 (arXiv 1706.03762), section 3.2.
+    A position without any allowed pair gets 0. Source: Vaswani et al. 2017 (arXiv 1706.03762),
+    section 3.2.
 
     Args:
         width: Features of x, memory and output; the heads share them.
@@ -41,10 +41,11 @@ class Attention(nn.Module):
         Returns:
             Shape (n, length, width).
         """
-        query = self._split(self.query(x)) * self.scale
-        scores = query @ self._split(self.key(memory)).transpose(-2, -1)
-        scores = torch.where(allowed, scores, torch.finfo(scores.dtype).min)
-        mixed = scores.softmax(-1) @ self._split(self.value(memory))
+        query, key = self._split(self.query(x)), self._split(self.key(memory))
+        value = self._split(self.value(memory))
+        mixed = nn.functional.scaled_dot_product_attention(
+            query, key, value, allowed, scale=self.scale
+        )
         return self.output(mixed.transpose(1, 2).flatten(2))
 
     def _split(self, x: torch.Tensor) -> torch.Tensor:

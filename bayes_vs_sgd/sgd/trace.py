@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch.fx import Node
 from torch.fx.experimental.proxy_tensor import make_fx
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 TensorFunction = Callable[..., tuple[torch.Tensor, ...]]
 
@@ -30,7 +31,8 @@ def trace(function: TensorFunction, *arguments: torch.Tensor) -> TensorFunction:
     Returns:
         The same function, without its overhead.
     """
-    with torch.no_grad():
+    # PyTorch has no batching rule for the fused attention, and would run network after network.
+    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
         recorded = make_fx(function)(*arguments)
     recorded.graph.eliminate_dead_code()
     for node in recorded.graph.nodes:
