@@ -1,13 +1,15 @@
 """The checks of arguments that many settings share, each a sentence with the mend."""
 
+import numpy as np
+
 
 def require_count(name: str, value: int, least: int = 1) -> None:
-    """Refuse a count that is no integer or too small.
+    """Refuse a count that is no integer, of Python or NumPy, or too small.
 
     Raises:
         ValueError: ``value`` is no integer of at least ``least``.
     """
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
         raise ValueError(f"{name}={value!r} is not possible; pass an integer of at least {least}.")
 
 

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from .activations import activation as activation_of
+from .checks import require_sizes
 from .layers import Linear
 from .parameterization import Parameterization, Role, Standard
 
@@ -39,9 +40,10 @@ class MLP(nn.Module):
         parameterization: Parameterization = Standard(),  # noqa: B008
     ) -> None:
         super().__init__()
-        for name, size in (("in_features", in_features), ("width", width), ("depth", depth)):
-            if size < 1:
-                raise ValueError(f"{name}={size} leaves a layer without units; pass at least 1.")
+        sizes = {
+            "in_features": in_features, "width": width, "out_features": out_features, "depth": depth,
+        }  # fmt: skip
+        require_sizes(sizes)
         scaling = parameterization.at(width)
         layers: list[nn.Module] = [nn.Flatten()]
         for i, (inputs, outputs) in enumerate(pairwise([in_features] + [width] * depth)):

@@ -356,10 +356,10 @@ def test_lenet_grows_in_proportion() -> None:
     assert LeNet(3, image_size=32)(torch.zeros(1, 3, 32, 32)).shape == (1, 10)
 
 
-@pytest.mark.parametrize("sizes", [(4, 0, 2), (0, 3, 2)])
-def test_a_layer_without_units_is_refused(sizes: tuple[int, int, int]) -> None:
-    with pytest.raises(ValueError, match="without units"):
-        MLP(*sizes)
+def test_sizes_may_be_numpys_integers() -> None:
+    [width] = np.array([3])
+    assert MLP(4, width, 2)(torch.zeros(1, 4)).shape == (1, 2)
+    assert CNN(1, width, 2)(torch.zeros(1, 1, 8, 8)).shape == (1, 2)
 
 
 @pytest.mark.parametrize(
@@ -373,6 +373,10 @@ def test_a_layer_without_units_is_refused(sizes: tuple[int, int, int]) -> None:
         (lambda: CNN(1, 0, 10), "width=0"),
         (lambda: ResNet18(1, 4, 0), "out_features=0"),
         (lambda: ResNet20(0), "in_channels=0"),
+        (lambda: MLP(0, 3, 2), "in_features=0"),
+        (lambda: MLP(4, 0, 2), "width=0"),
+        (lambda: MLP(4, 3, 0), "out_features=0"),
+        (lambda: MLP(4, 3, 2, 0), "depth=0"),
         (lambda: ResNet20(n_blocks=0), "n_blocks=0"),
         (lambda: LeNet(image_size=8), "image_size=8 is not possible; pass an integer of at least 12"),
         (lambda: Decoder(9, 10), "width=10 cannot be shared by n_heads=4"),
