@@ -138,7 +138,7 @@ def lr_factors(module: nn.Module, optimizer: str = "sgd") -> dict[str, float]:
     Args:
         module: A model of this package, or any module: layers without a role count as standard.
         optimizer: ``"sgd"`` for SGD with or without momentum, ``"adam"`` for Adam and its kin. A
-            weight decay that is added to the gradient is not rescaled by these factors.
+            weight decay in the gradient acts through the learning rate, so its pull is scaled along.
 
     Raises:
         ValueError: The optimizer is neither.
