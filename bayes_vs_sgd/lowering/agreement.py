@@ -80,8 +80,7 @@ def _run_torch(module: nn.Module, examples: Tensors) -> tuple[list[torch.Tensor]
         [_repeated(x) for x in examples],
     ]
     for inputs in candidates:
-        outputs = [x for x in tree_leaves(run(module, inputs)) if torch.is_tensor(x)]
-        outputs = [x for x in outputs if x.is_floating_point()]
+        outputs = _floating(run(module, inputs))
         if not outputs:
             raise LoweringError(f"{type(module).__name__} returns no floating-point tensor.")
         if all(bool(x.isfinite().all()) for x in outputs):
@@ -90,6 +89,10 @@ def _run_torch(module: nn.Module, examples: Tensors) -> tuple[list[torch.Tensor]
         f"the output of {type(module).__name__} is not finite, neither at normal inputs nor at "
         "example_input; pass rows of the data as example_input, and check the module's start."
     )
+
+
+def _floating(outputs: Any) -> list[torch.Tensor]:
+    return [x for x in tree_leaves(outputs) if torch.is_tensor(x) and x.is_floating_point()]
 
 
 def _normal_like(x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
@@ -106,9 +109,8 @@ def _repeated(x: torch.Tensor) -> torch.Tensor:
 def _require_independent_rows(
     name: str, module: nn.Module, inputs: Tensors, outputs: Tensors
 ) -> None:
-    some = [x for x in tree_leaves(module(*(x[_ALONE] for x in inputs))) if torch.is_tensor(x)]
-    some = [x for x in some if x.is_floating_point()]
-    for whole, alone in zip(outputs, some, strict=True):
+    some = module(*(x[_ALONE] for x in inputs))
+    for whole, alone in zip(outputs, _floating(some), strict=True):
         expected = whole[_ALONE] if whole.ndim and len(whole) == _N_ROWS else whole
         if expected.shape != alone.shape or not _relative_error(expected, alone) <= _TOLERANCE:
             raise LoweringError(

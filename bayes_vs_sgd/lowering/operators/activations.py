@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from .arithmetic import of_reals
+from .arithmetic import clamp, of_reals
 
 
 def _gelu(x: Array, *, approximate: str = "none") -> Array:
@@ -24,10 +24,6 @@ def _elu(x: Array, alpha: float = 1, scale: float = 1, input_scale: float = 1) -
 def _softplus(x: Array, beta: float = 1, threshold: float = 20) -> Array:
     scaled = beta * x
     return jnp.where(scaled > threshold, x, jnp.logaddexp(scaled, 0) / beta)
-
-
-def _hardtanh(x: Array, lower: float = -1, upper: float = 1) -> Array:
-    return jnp.where(x <= lower, lower, jnp.where(x >= upper, upper, x))
 
 
 @jax.custom_jvp
@@ -52,7 +48,7 @@ ACTIVATIONS: dict[str, Callable[..., Any]] = {
     "aten.elu.default": _elu,
     "aten.softplus.default": _softplus,
     "aten.leaky_relu.default": lambda x, slope=0.01: jnp.where(x > 0, x, slope * x),
-    "aten.hardtanh.default": _hardtanh,
+    "aten.hardtanh.default": lambda x, lower=-1, upper=1: clamp(x, lower, upper),
     "aten.hardsigmoid.default": _hardsigmoid,
     "aten._softmax.default": lambda x, dim, half_to_float: jax.nn.softmax(x, axis=dim),
     "aten._log_softmax.default": lambda x, dim, half_to_float: jax.nn.log_softmax(x, axis=dim),

@@ -38,8 +38,8 @@ def _power(x: Any, exponent: Any) -> Any:
     return x ** (int(exponent) if whole else exponent)
 
 
-def _clamp(x: Array, lower: Any = None, upper: Any = None) -> Array:
-    # jnp.clip halves the derivative on the bounds, where PyTorch has 0.
+def clamp(x: Array, lower: Any = None, upper: Any = None) -> Array:
+    """Between two numbers; the derivative on the bounds is PyTorch's 0, where jnp.clip has a half."""
     if lower is not None:
         x = jnp.where(x <= lower, lower, x)
     return x if upper is None else jnp.where(x >= upper, upper, x)
@@ -83,19 +83,22 @@ def _nothing(*_: Any, **__: Any) -> None:
     """An assertion that torch.export wrote down; both engines were compared already."""
 
 
-_ON_BOTH: dict[str, Callable[..., Any]] = {
-    "add": _add,
-    "sub": _subtract,
-    "mul": operator.mul,
-    "div": _divide,
-    "remainder": jnp.mod,
-    "fmod": jnp.fmod,
+_COMPARISONS: dict[str, Callable[..., Any]] = {
     "eq": operator.eq,
     "ne": operator.ne,
     "lt": operator.lt,
     "le": operator.le,
     "gt": operator.gt,
     "ge": operator.ge,
+}
+
+_ON_BOTH: dict[str, Callable[..., Any]] = _COMPARISONS | {
+    "add": _add,
+    "sub": _subtract,
+    "mul": operator.mul,
+    "div": _divide,
+    "remainder": jnp.mod,
+    "fmod": jnp.fmod,
     "bitwise_and": operator.and_,
     "bitwise_or": operator.or_,
     "bitwise_xor": operator.xor,
@@ -158,7 +161,7 @@ _BINARY: dict[str, Callable[..., Any]] = {
     "minimum": jnp.minimum,
 }
 
-_ON_SIZES: dict[str, Callable[..., Any]] = {
+_ON_SIZES: dict[str, Callable[..., Any]] = _COMPARISONS | {
     "add": operator.add,
     "sub": operator.sub,
     "mul": operator.mul,
@@ -167,12 +170,6 @@ _ON_SIZES: dict[str, Callable[..., Any]] = {
     "mod": operator.mod,
     "neg": operator.neg,
     "pow": operator.pow,
-    "eq": operator.eq,
-    "ne": operator.ne,
-    "lt": operator.lt,
-    "le": operator.le,
-    "gt": operator.gt,
-    "ge": operator.ge,
     "getitem": operator.getitem,
     "ceil": math.ceil,
     "floor": math.floor,
@@ -195,7 +192,7 @@ ARITHMETIC: dict[str, Callable[..., Any]] = {
     "aten.pow.Tensor_Scalar": _power,
     "aten.pow.Tensor_Tensor": operator.pow,
     "aten.pow.Scalar": operator.pow,
-    "aten.clamp.default": _clamp,
+    "aten.clamp.default": clamp,
     "aten.clamp.Tensor": _clamp_tensor,
     "aten._to_copy.default": _cast,
     "aten.sym_size.int": lambda x, dim: x.shape[dim],
