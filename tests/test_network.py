@@ -1,3 +1,5 @@
+import gc
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -198,3 +200,20 @@ def test_numpys_parameters_can_be_looked_up_by_traced_tokens() -> None:
     network = Network(module, tokens)
     found = jax.jit(lambda t: network.apply(network.from_torch(module), t))(tokens)
     np.testing.assert_allclose(found, module(torch.from_numpy(tokens)).detach(), rtol=1e-5)
+
+
+class BranchesOnValues(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x if x.sum() > 0 else -x
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_garbage_collection_is_left_as_it_was(enabled: bool) -> None:
+    gc.enable() if enabled else gc.disable()
+    try:
+        with pytest.raises(LoweringError, match="branch"):
+            Network(BranchesOnValues(), np.ones((3, 2), np.float32))
+        Network(nn.Linear(2, 2), np.ones((3, 2), np.float32))
+        assert gc.isenabled() is enabled
+    finally:
+        gc.enable()
