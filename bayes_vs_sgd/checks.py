@@ -31,3 +31,12 @@ def require_fraction(name: str, value: float) -> None:
     """
     if not 0 <= value <= 1:
         raise ValueError(f"{name}={value} is not possible; pass a fraction between 0 and 1.")
+
+
+def human_bytes(n: float) -> str:
+    """A number of bytes with the unit that suits it, such as ``3.2 GB``."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if n < 1000:
+            return f"{n:.0f} {unit}" if unit == "bytes" else f"{n:.1f} {unit}"
+        n /= 1000
+    return f"{n:.1f} TB"

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from .checks import require_count
 from .likelihoods import Likelihood
 from .priors import Prior, sample_many
 from .types import Dataset
@@ -35,9 +36,13 @@ class Posterior:
         data: Pytree of arrays with a leading row axis; what ``log_likelihood`` takes.
         temperature: T > 0.
         sample_prior: (key, n) → parameters with a leading axis of n; None where it is unknown.
+        micro_batch: Rows that the likelihood takes at once; None for all. The sum over all rows stays
+            exact, activations are computed again for the gradient, and memory is that of
+            ``micro_batch`` rows.
 
     Raises:
-        ValueError: The temperature is not positive, or the data have rows unequal in number.
+        ValueError: The temperature is not positive, the data have rows unequal in number, or
+            ``micro_batch`` is no positive integer.
     """
 
     log_prior: Callable[[Any], Float[Array, ""]]
@@ -45,6 +50,7 @@ class Posterior:
     data: Any
     temperature: float = 1.0
     sample_prior: Callable[[PRNGKeyArray, int], Any] | None = None
+    micro_batch: int | None = None
 
     def __post_init__(self) -> None:
         if not self.temperature > 0:
@@ -54,6 +60,8 @@ class Posterior:
         rows = {len(leaf) for leaf in jax.tree.leaves(self.data)}
         if len(rows) != 1:
             raise ValueError(f"data has leaves with {sorted(rows)} rows; all must have the same.")
+        if self.micro_batch is not None:
+            require_count("micro_batch", self.micro_batch)
 
     @classmethod
     def of(
@@ -64,6 +72,7 @@ class Posterior:
         prior: Prior,
         *,
         temperature: float = 1.0,
+        micro_batch: int | None = None,
     ) -> "Posterior":
         """The posterior of a network on the training rows of a dataset.
 
@@ -73,6 +82,7 @@ class Posterior:
             likelihood: One of ``likelihoods``.
             prior: One of ``priors``.
             temperature: T of prior × likelihood^(1/T).
+            micro_batch: Rows that the network takes at once; None for all.
         """
 
         def log_likelihood(params: Any, data: tuple[Array, Array]) -> Float[Array, " n"]:
@@ -83,7 +93,7 @@ class Posterior:
             return sample_many(prior, key, network.shapes, n)
 
         data = (jnp.asarray(dataset.x_train), jnp.asarray(dataset.y_train))
-        return cls(prior.log_prob, log_likelihood, data, temperature, sample_prior)
+        return cls(prior.log_prob, log_likelihood, data, temperature, sample_prior, micro_batch)
 
     def draw_prior(self, key: PRNGKeyArray, n: int) -> Any:
         """Draws of the prior with a leading axis of ``n``, to start chains from.
@@ -102,9 +112,24 @@ class Posterior:
 
     def log_density(self, params: Any) -> Float[Array, ""]:
         """Log prior(θ) + (1/T) Σ_i log p(data_i | θ), up to the log evidence."""
-        return (
-            self.log_prior(params) + self.log_likelihood(params, self.data).sum() / self.temperature
-        )
+        return self.log_prior(params) + self.total_log_likelihood(params) / self.temperature
+
+    def total_log_likelihood(self, params: Any) -> Float[Array, ""]:
+        """Σ_i log p(data_i | θ) over all rows, ``micro_batch`` of them at a time."""
+        n_full, n_rest = divmod(self.n_rows, self.micro_batch or self.n_rows)
+        if n_full == 0 or (n_full == 1 and n_rest == 0):
+            return self.log_likelihood(params, self.data).sum()
+
+        @jax.checkpoint
+        def part(params: Any, rows: Any) -> Float[Array, ""]:
+            return self.log_likelihood(params, rows).sum()
+
+        cut = self.n_rows - n_rest
+        full = jax.tree.map(lambda a: a[:cut].reshape(n_full, -1, *a.shape[1:]), self.data)
+        total = jax.lax.map(lambda rows: part(params, rows), full).sum()
+        if n_rest:
+            total += part(params, jax.tree.map(lambda a: a[cut:], self.data))
+        return total
 
     def log_density_estimate(self, params: Any, batch: Any) -> Float[Array, ""]:
         """Log prior(θ) + (n/|batch|)(1/T) Σ_{i ∈ batch} log p(data_i | θ).

@@ -96,6 +96,31 @@ class Draws:
         """Number of draws (checkpoints) in each chain."""
         return int(_first_leaf(self.params).shape[1])
 
+    def running(self) -> "Draws":
+        """The chains whose parameters stayed finite to the end.
+
+        Raises:
+            ValueError: None did.
+        """
+        stopped = set(self.info.get("stopped_chains", ()))
+        kept = np.array([c for c in range(self.n_chains) if c not in stopped])
+        if len(kept) == 0:
+            raise ValueError(
+                "the parameters of every chain ceased to be finite; lower the step size."
+            )
+        info = {**self.info, "chains": kept.tolist(), "stopped_chains": []}
+        stats = {name: value[kept] for name, value in self.stats.items()}
+        return Draws(_take(self.params, kept), stats, _take(self.last, kept), info)
+
+
+def _take(tree: Any, chains: np.ndarray) -> Any:
+    """The chains of every array in a nest of dicts, lists and tuples."""
+    if isinstance(tree, Mapping):
+        return {name: _take(value, chains) for name, value in tree.items()}
+    if isinstance(tree, list | tuple):
+        return type(tree)(_take(value, chains) for value in tree)
+    return None if tree is None else np.asarray(tree)[chains]
+
 
 def _first_leaf(tree: Any) -> Any:
     """The first array of a nest of dicts, lists and tuples."""

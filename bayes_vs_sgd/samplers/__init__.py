@@ -6,10 +6,10 @@ is a frozen dataclass of its settings; ``sample`` runs it.
 
 from .devices import use_devices
 from .hmc import HMC
-from .kernel import Kernel, Sampler
+from .kernel import Density, Kernel, Sampler
 from .maximize import MAP, maximize
 from .nuts import NUTS
-from .sample import sample
+from .sample import StoppedChainWarning, WarmupWarning, sample
 
 # Every sampler that `sample` takes; the law tests run over all of them.
 REGISTRY: dict[str, type[Sampler]] = {"hmc": HMC, "nuts": NUTS}
@@ -19,8 +19,11 @@ __all__ = [
     "MAP",
     "NUTS",
     "REGISTRY",
+    "Density",
     "Kernel",
     "Sampler",
+    "StoppedChainWarning",
+    "WarmupWarning",
     "maximize",
     "sample",
     "use_devices",

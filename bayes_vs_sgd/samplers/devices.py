@@ -6,9 +6,13 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import Mesh, PartitionSpec
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-_CHAINS = PartitionSpec("chain")
+from .kernel import DEVICE_AXIS
+
+DATA_AXIS = "data"
+_CHAINS = PartitionSpec(DEVICE_AXIS)
+_ROWS = PartitionSpec(DATA_AXIS)
 _SHARED = PartitionSpec()
 
 
@@ -52,40 +56,62 @@ def use_devices(device: str = "auto", n_cpu_devices: int | None = None) -> str:
 class ChainMap:
     """Runs a function of many chains with the chains split evenly over the devices.
 
-    Each device runs its chains alone, so nothing is communicated and a chain depends on how many
-    devices there are by rounding alone.
+    Each group of ``n_data_shards`` devices runs its chains alone, every device of it with its share
+    of the rows. Nothing is communicated between groups unless a kernel asks for it, and a chain
+    depends on the number of devices by rounding alone.
 
     Args:
-        n_chains: Number of chains. The largest number of devices that divides it is used.
+        n_chains: Number of chains. The largest number of groups that divides it is used.
+        n_data_shards: Devices that share the rows of the data of one chain.
+
+    Raises:
+        ValueError: There are fewer devices than ``n_data_shards``.
     """
 
-    def __init__(self, n_chains: int) -> None:
+    def __init__(self, n_chains: int, n_data_shards: int = 1) -> None:
         devices = jax.devices()
-        n_devices = max(n for n in range(1, len(devices) + 1) if n_chains % n == 0)
-        self._mesh = Mesh(np.array(devices[:n_devices]), ("chain",))
+        if n_data_shards > len(devices):
+            raise ValueError(
+                f"n_data_shards={n_data_shards} exceeds the {len(devices)} devices that JAX sees; "
+                "pass fewer, or call samplers.use_devices() before JAX starts."
+            )
+        n_groups = len(devices) // n_data_shards
+        n_groups = max(n for n in range(1, n_groups + 1) if n_chains % n == 0)
+        grid = np.array(devices[: n_groups * n_data_shards]).reshape(n_groups, n_data_shards)
+        self._mesh = Mesh(grid, (DEVICE_AXIS, DATA_AXIS))
 
     def put(self, tree: Any) -> Any:
         """Lay the leading (chain) axis of every leaf over the devices."""
-        return jax.device_put(tree, jax.sharding.NamedSharding(self._mesh, _CHAINS))
+        return jax.device_put(tree, NamedSharding(self._mesh, _CHAINS))
 
-    def jit(self, function: Callable[..., Any], n_shared: int = 0) -> Callable[..., Any]:
+    def put_rows(self, tree: Any) -> Any:
+        """Lay the leading (row) axis of every leaf over the devices that share the rows."""
+        return jax.device_put(tree, NamedSharding(self._mesh, _ROWS))
+
+    def jit(
+        self, function: Callable[..., Any], n_shared: int = 0, *, rows: bool = False
+    ) -> Callable[..., Any]:
         """Compile a function of per-chain pytrees whose last ``n_shared`` arguments are shared.
 
-        Every leaf of the other arguments and of the result has a leading chain axis.
+        Every leaf of the other arguments and of the result has a leading chain axis. With ``rows``
+        the first argument is no chain's but the data, a pytree with a leading row axis.
         """
+        return jax.jit(self._map(function, n_shared, rows))
 
+    def shapes(self, function: Callable[..., Any], *, rows: bool = False) -> Callable[..., Any]:
+        """The shapes of what ``jit`` of the same function returns, without compiling it."""
+        return lambda *args: jax.eval_shape(self._map(function, 0, rows), *args)
+
+    def _map(self, function: Callable[..., Any], n_shared: int, rows: bool) -> Callable[..., Any]:
         def run(*args: Any) -> Any:
-            n_chained = len(args) - n_shared
+            n_chained = len(args) - n_shared - rows
+            specs = (_ROWS,) * rows + (_CHAINS,) * n_chained + (_SHARED,) * n_shared
             # Kernels of other libraries make fresh constants, which the varying-axes check refuses.
             return jax.shard_map(
-                function,
-                mesh=self._mesh,
-                in_specs=(_CHAINS,) * n_chained + (_SHARED,) * n_shared,
-                out_specs=_CHAINS,
-                check_vma=False,
+                function, mesh=self._mesh, in_specs=specs, out_specs=_CHAINS, check_vma=False
             )(*args)
 
-        return jax.jit(run)
+        return run
 
 
 def count_chains(initial: Any) -> int:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..checks import require_count, require_positive
-from .kernel import Kernel, LogDensity, Stats
+from .kernel import Kernel, Stats, Target
 
 if TYPE_CHECKING:
     from blackjax.mcmc.hmc import HMCState
@@ -47,15 +47,17 @@ class HMC:
                 f"step_size_jitter={self.step_size_jitter} must lie in [0, 1); 0.1 is usual."
             )
 
-    def kernel(self, log_density: LogDensity, n_warmup: int) -> Kernel:
+    def kernel(self, target: Target, n_warmup: int) -> Kernel:
         """The Markov kernel for one target and one length of warm-up."""
         # Importing BlackJAX starts JAX, after which its devices cannot be chosen any more.
         import blackjax
         from blackjax.mcmc.metrics import default_metric
 
+        from .step_size import dual_averaging
         from .warmup import windowed
 
         move = blackjax.hmc.build_kernel()
+        log_density = target.log_density
 
         def transition(
             key: PRNGKeyArray,
@@ -88,7 +90,7 @@ class HMC:
         return windowed(
             transition,
             log_density,
+            dual_averaging(self.target_acceptance),
             n_warmup=n_warmup,
             step_size=self.step_size,
-            target_acceptance=self.target_acceptance,
         )

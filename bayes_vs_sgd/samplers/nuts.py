@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..checks import require_count, require_positive
-from .kernel import Kernel, LogDensity, Stats
+from .kernel import Kernel, Stats, Target
 
 if TYPE_CHECKING:
     from blackjax.mcmc.hmc import HMCState
@@ -40,14 +40,16 @@ class NUTS:
                 "0.8 is usual."
             )
 
-    def kernel(self, log_density: LogDensity, n_warmup: int) -> Kernel:
+    def kernel(self, target: Target, n_warmup: int) -> Kernel:
         """The Markov kernel for one target and one length of warm-up."""
         # Importing BlackJAX starts JAX, after which its devices cannot be chosen any more.
         import blackjax
 
+        from .step_size import dual_averaging
         from .warmup import windowed
 
         move = blackjax.nuts.build_kernel()
+        log_density = target.log_density
 
         def transition(
             key: PRNGKeyArray,
@@ -67,7 +69,7 @@ class NUTS:
         return windowed(
             transition,
             log_density,
+            dual_averaging(self.target_acceptance),
             n_warmup=n_warmup,
             step_size=self.step_size,
-            target_acceptance=self.target_acceptance,
         )

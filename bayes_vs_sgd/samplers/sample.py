@@ -1,22 +1,45 @@
-"""The loop that runs any sampler: chains over devices, warm-up, progress, collection."""
+"""Run any sampler: many chains, warm-up, progress, storage, resume, failure counts."""
 
+import hashlib
 import time
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, PRNGKeyArray
+from jaxtyping import PRNGKeyArray
 
 from .. import progress as progress_bars
 from ..checks import require_count
 from ..types import Draws
-from .devices import ChainMap, count_chains
-from .kernel import Kernel, Sampler
+from .devices import count_chains
+from .kernel import Sampler
+from .program import Chains, Program, program
+from .storage import Checkpoint, DrawStore, loaded, require_space
+from .targets import check_target, split_data
 
-# A run is cut into this many pieces: enough for a progress bar, few enough to cost nothing.
-_N_CHUNKS = 24
+# A run is cut into at least this many pieces: enough for a progress bar, few enough to cost nothing.
+_N_PIECES = 24
+# Bytes of draws that are held on the devices, all together, before they are fetched.
+_BUFFER = 2**26
+# A piece takes about this long at most, so that a kill costs no more.
+_SECONDS = 10.0
+# How far the mean acceptance after the warm-up may lie from the one aimed at.
+_ACCEPTANCE_MARGIN = 0.2
+# With fewer draws a chain's mean acceptance says little.
+_FEWEST_TO_JUDGE = 100
+
+
+class WarmupWarning(UserWarning):
+    """The warm-up did not settle."""
+
+
+class StoppedChainWarning(UserWarning):
+    """Parameters of a chain ceased to be finite."""
 
 
 def sample(
@@ -27,147 +50,252 @@ def sample(
     *,
     n_warmup: int,
     n_draws: int,
+    thin: int = 1,
     collect: Callable[[Any], Any] | None = None,
+    n_data_shards: int = 1,
+    checkpoint: str | Path | None = None,
+    in_memory: bool = True,
     progress: bool = True,
 ) -> Draws:
-    """Run Markov chains and keep every draw after the warm-up.
+    """Run Markov chains and keep the draws after the warm-up.
 
     A rejected proposal repeats the state, and the repeated state is a draw. Chain c uses the keys
-    ``fold_in(fold_in(key, c), iteration)``, so but for rounding it depends neither on the chains
-    beside it nor on the number of devices.
+    ``fold_in(fold_in(key, c), iteration)``, so but for rounding it depends neither on the number of
+    devices nor, unless its sampler learns from all chains, on the chains beside it.
+
+    A chain whose parameters cease to be finite is stopped: its draws from there on are NaN, it is
+    named in ``info["stopped_chains"]``, and a ``StoppedChainWarning`` says so; ``Draws.running``
+    leaves it out. A ``WarmupWarning`` says where the warm-up did not reach its acceptance.
 
     Args:
         key: A JAX random key.
         target: A ``Posterior`` (anything with ``log_density``), or a function params → log density.
-        initial: Pytree of starting points; every leaf has a leading chain axis.
+        initial: Where chains start: a pytree whose leaves have a leading chain axis, such as draws
+            of the prior or trained networks; or ``Draws``, whose last parameters are taken.
         sampler: Settings, such as ``HMC(n_leapfrog=60)``.
         n_warmup: Iterations that adapt and are thrown away.
         n_draws: Draws kept of each chain.
+        thin: Iterations a draw. Of the statistics, ``acceptance_rate`` is the mean over them,
+            ``n_steps`` the sum, ``diverging`` whether any did; the others are those of the last.
         collect: Keeps ``collect(params)`` in place of ``params``, computed where the chains run.
+        n_data_shards: Devices that share the rows of a ``Posterior``; chains are spread over the
+            groups of so many devices.
+        checkpoint: A folder that draws are streamed to as they come. The same call with the same
+            folder goes on where a killed run stopped, and returns what that run would have
+            returned, bit for bit.
+        in_memory: False leaves the draws on the disk: the leaves of ``params`` are Zarr arrays, which
+            are read where they are indexed. It needs ``checkpoint``.
         progress: Show iterations, acceptance, divergences and the time left.
 
     Returns:
-        ``Draws`` as NumPy arrays with the axes (chain, draw). ``stats`` has ArviZ's names; ``last``
-        has the final parameters; ``info`` counts divergences in the warm-up and non-finite draws.
+        ``Draws`` with the axes (chain, draw). ``stats`` has ArviZ's names; ``last`` has the final
+        parameters; ``info`` counts divergences in the warm-up, stopped chains and lost draws.
 
     Raises:
-        ValueError: A count is not possible, the chains are of unequal number, or the log density is
-            no finite scalar at a starting point.
+        ValueError: A setting is not possible, the chains are of unequal number, the log density is no
+            finite differentiable scalar at a starting point, the draws fit nowhere, or the folder
+            holds a run of other settings.
     """
     require_count("n_warmup", n_warmup, least=0)
     require_count("n_draws", n_draws)
+    require_count("thin", thin)
+    require_count("n_data_shards", n_data_shards)
+    if not in_memory and checkpoint is None:
+        raise ValueError("in_memory=False needs a place for the draws; pass checkpoint=folder.")
+    initial = jax.tree.map(jnp.asarray, initial.last if isinstance(initial, Draws) else initial)
     n_chains = count_chains(initial)
-    initial = jax.tree.map(jnp.asarray, initial)
-    log_density = getattr(target, "log_density", target)
-    _require_scalar(log_density, initial)
-    kernel = sampler.kernel(log_density, n_warmup)
+    template, data = split_data(target, n_data_shards)
+    with_gradient = getattr(sampler, "uses_gradient", True)
+    whole = split_data(target)[0](data)
+    check_target(whole, initial, with_gradient=with_gradient)
+    sampler.kernel(
+        whole, n_warmup
+    )  # refuses what does not fit the target, before anything compiles
 
-    chains = ChainMap(n_chains)
+    of_length = program(
+        template,
+        sampler,
+        collect,
+        n_chains=n_chains,
+        n_data_shards=n_data_shards,
+        n_warmup=n_warmup,
+        thin=thin,
+    )
+    chains = of_length(1).chains
     keys = chains.put(jax.vmap(lambda c: jax.random.fold_in(key, c))(jnp.arange(n_chains)))
-    states = _start(kernel, log_density, chains, chains.put(initial))
+    data, initial = chains.put_rows(data), chains.put(initial)
+    like = of_length(1).like(data, keys, initial)
+    bytes_a_draw = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(like))
+    folder = None if checkpoint is None else Path(checkpoint)
+    require_space(bytes_a_draw * n_draws, folder)
+    unit = int(np.clip(_BUFFER // bytes_a_draw, 1, -(-n_draws // _N_PIECES)))
+    compiled = of_length(unit)
 
-    n_iterations = n_warmup + n_draws
-    length = -(-n_iterations // _N_CHUNKS)
-    run = chains.jit(
-        _chunk(kernel, collect or (lambda params: params), length, n_warmup), n_shared=2
+    begun, log_densities = _begin(compiled, data, keys, initial)
+    saved = None
+    if folder is not None:
+        settings = {
+            "sampler": repr(sampler),
+            "n_warmup": n_warmup,
+            "n_draws": n_draws,
+            "thin": thin,
+            "key": np.asarray(jax.random.key_data(key)).tolist(),
+            "kept": str(like),
+            "starting points": _digest(initial),
+            "data": _digest(data),
+            "log density at the start": [f"{value:.5g}" for value in log_densities],
+        }
+        place = Checkpoint(folder, settings)
+        saved = place.load(begun)
+    at = _At(begun) if saved is None else _At(chains.put(saved[1]), **saved[0])
+    store = DrawStore(
+        {"params": like[0], "stats": like[1]}, n_draws, folder, unit, resume=saved is not None
     )
 
-    started = time.perf_counter()
-    kept: list[Any] = []
-    all_stats: list[dict[str, np.ndarray]] = []
-    n_divergent = 0
-    with progress_bars.bar(type(sampler).__name__, n_iterations, show=progress) as report:
-        for start, stop in _pieces(n_warmup, n_iterations, length):
-            states, collected, stats = run(keys, states, jnp.asarray(start), jnp.asarray(stop))
-            stats = {name: np.asarray(value)[:, : stop - start] for name, value in stats.items()}
-            n_divergent += int(stats["diverging"].sum()) if "diverging" in stats else 0
-            all_stats.append(stats)
-            if start >= n_warmup:
-                kept.append(jax.tree.map(lambda a, n=stop - start: np.asarray(a)[:, :n], collected))
-            acceptance = stats["acceptance_rate"].mean()
-            report(stop, f"acceptance {acceptance:.2f}, {n_divergent} divergences")
-
-    joined = {n: np.concatenate([s[n] for s in all_stats], axis=1) for n in all_stats[0]}
-    stats = {name: value[:, n_warmup:] for name, value in joined.items()}
-    params = jax.tree.map(lambda *pieces: np.concatenate(pieces, axis=1), *kept)
-    info = {
-        "sampler": repr(sampler),
-        "n_warmup": n_warmup,
-        "warmup_divergences": int(joined["diverging"][:, :n_warmup].sum()),
-        "divergences": int(stats["diverging"].sum()),
-        "nonfinite_draws": int((~np.isfinite(stats["lp"])).sum()),
-        "seconds": time.perf_counter() - started,
-    }
-    last = jax.tree.map(np.asarray, kernel.params(states))
-    return Draws(params=params, stats=stats, last=last, info=info)
-
-
-def _chunk(
-    kernel: Kernel, collect: Callable[[Any], Any], length: int, n_warmup: int
-) -> Callable[..., Any]:
-    """At most ``length`` iterations of the chains of one device, in one compiled loop."""
-
-    def chain_step(key: PRNGKeyArray, state: Any, iteration: Array) -> tuple[Any, Any]:
-        return kernel.step(jax.random.fold_in(key, iteration), state, iteration)
-
-    def kept(states: Any) -> Any:
-        return jax.vmap(lambda state: collect(kernel.params(state)))(states)
-
-    def buffer(like: Any) -> Any:
-        return jax.tree.map(lambda a: jnp.zeros((a.shape[0], length, *a.shape[1:]), a.dtype), like)
-
-    def run(keys: Any, states: Any, start: Array, stop: Array) -> tuple[Any, Any, Any]:
-        advance = jax.vmap(chain_step, in_axes=(0, 0, None))
-        _, stats_shape = jax.eval_shape(advance, keys, states, start)
-
-        def body(i: Array, carry: Any) -> Any:
-            states, collected, stats = carry
-            states, new_stats = advance(keys, states, start + i)
-            put = lambda buffers, new: jax.tree.map(lambda b, v: b.at[:, i].set(v), buffers, new)  # noqa: E731
-            collected = jax.lax.cond(
-                start >= n_warmup, lambda c: put(c, kept(states)), lambda c: c, collected
+    n_all = n_warmup + n_draws
+    with progress_bars.bar(type(sampler).__name__, n_all, show=progress) as report:
+        for start, stop in _pieces(at.index, n_warmup, n_all, unit):
+            begin = time.perf_counter()
+            state, sums, kept = compiled.advance(
+                data, keys, at.chains, jnp.asarray(start), jnp.asarray(stop)
             )
-            return states, collected, put(stats, new_stats)
+            sums = {name: np.asarray(value) for name, value in sums.items()}
+            if start >= n_warmup:
+                kept = jax.tree.map(lambda a, n=stop - start: np.asarray(a)[:, :n], kept)
+                store.write(start - n_warmup, {"params": kept[0], "stats": kept[1]})
+            at = at.after(state, stop, sums, time.perf_counter() - begin, warm=start < n_warmup)
+            if folder is not None:
+                place.save(at.progress(), at.chains)
+            report(stop, _detail(sums, n_chains * (stop - start), at))
 
-        carry = (states, buffer(jax.eval_shape(kept, states)), buffer(stats_shape))
-        return jax.lax.fori_loop(0, stop - start, body, carry)
+    params, stats = store.arrays["params"], loaded(store.arrays["stats"])
+    if in_memory:
+        params = loaded(params)
+    draws = Draws(
+        params=params,
+        stats=stats,
+        last=jax.tree.map(np.asarray, compiled.params(data, at.chains)),
+        info=_info(sampler, n_warmup, n_draws, thin, at),
+    )
+    _warn(draws, sampler, n_warmup)
+    return draws
 
-    return run
 
+@dataclass(frozen=True)
+class _At:
+    """How far a run is."""
 
-def _pieces(n_warmup: int, n_iterations: int, length: int) -> list[tuple[int, int]]:
-    """(start, stop) of every chunk; none holds both warm-up and draws."""
-    starts = [*range(0, n_warmup, length), *range(n_warmup, n_iterations, length)]
-    return list(zip(starts, [*starts[1:], n_iterations], strict=True))
+    chains: Chains
+    index: int = 0
+    seconds: float = 0.0
+    warmup_divergences: int = 0
+    divergences: int = 0
 
-
-def _require_scalar(log_density: Callable[[Any], Any], initial: Any) -> None:
-    one = jax.tree.map(lambda a: a[0], initial)
-    shape = jax.eval_shape(log_density, one)
-    if getattr(shape, "shape", None) != () or not jnp.issubdtype(shape.dtype, jnp.floating):
-        raise ValueError(
-            f"the log density returns {shape}; it must return one floating-point number for one set "
-            "of parameters."
+    def after(
+        self, chains: Chains, index: int, sums: dict[str, np.ndarray], seconds: float, *, warm: bool
+    ) -> "_At":
+        n = int(sums["diverging"].sum()) if "diverging" in sums else 0
+        return _At(
+            chains,
+            index,
+            self.seconds + seconds,
+            self.warmup_divergences + n * warm,
+            self.divergences + n * (not warm),
         )
 
+    def progress(self) -> dict[str, Any]:
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "chains"}
 
-def _start(
-    kernel: Kernel, log_density: Callable[[Any], Any], chains: ChainMap, initial: Any
-) -> Any:
-    """The states that chains start in, refused where the log density is not finite."""
 
-    def start(params: Any) -> tuple[Any, Array, Any]:
-        value, gradient = jax.value_and_grad(log_density)(params)
-        return kernel.init(params), value, gradient
+def _pieces(index: int, n_warmup: int, n_all: int, longest: int) -> Iterator[tuple[int, int]]:
+    """(start, stop) of every piece; none holds both warm-up and draws.
 
-    states, values, gradients = chains.jit(jax.vmap(start))(initial)
-    finite = np.isfinite(np.asarray(values))
-    for leaf in jax.tree.leaves(gradients):
-        finite &= np.isfinite(np.asarray(leaf).reshape(len(finite), -1)).all(axis=1)
+    A piece of draws has at most ``longest``, the length of the buffer. The first is short, and the
+    next ones grow until they take about ``_SECONDS``.
+    """
+    n = 1
+    while index < n_all:
+        warm = index < n_warmup
+        stop = min(
+            index + min(n, -(-n_warmup // _N_PIECES) if warm else longest),
+            n_warmup if warm else n_all,
+        )
+        begin = time.perf_counter()
+        yield index, stop
+        seconds = time.perf_counter() - begin
+        per_index = seconds / (stop - index)
+        n = int(np.clip(_SECONDS / max(per_index, 1e-9), 1, 2 * n))
+        index = stop
+
+
+def _begin(compiled: Program, data: Any, keys: Any, initial: Any) -> tuple[Chains, np.ndarray]:
+    """The chains at their start, refused where the log density is not finite."""
+    chains, values, finite = compiled.start(data, keys, initial)
+    values, finite = np.asarray(values), np.asarray(finite)
     if not finite.all():
         chain = int(np.argmin(finite))
         raise ValueError(
-            f"chain {chain} starts where the log density ({np.asarray(values)[chain]}) or its "
-            "gradient is not finite; start it elsewhere, for instance at draws of the prior."
+            f"chain {chain} starts where the log density ({values[chain]}) or its gradient is not "
+            "finite; start it elsewhere, for instance at draws of the prior."
         )
-    return states
+    return chains, values
+
+
+def _digest(tree: Any) -> str:
+    digest = hashlib.sha256()
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+        digest.update(f"{jax.tree_util.keystr(path)} {leaf.shape} {leaf.dtype}".encode())
+        digest.update(np.ascontiguousarray(leaf).tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _detail(sums: dict[str, np.ndarray], n: int, at: _At) -> str:
+    n_stopped = int(np.asarray(at.chains.stopped).sum())
+    parts = []
+    if "acceptance_rate" in sums:
+        parts.append(f"acceptance {sums['acceptance_rate'].sum() / n:.2f}")
+    if "diverging" in sums:
+        parts.append(f"{at.warmup_divergences + at.divergences} divergences")
+    if n_stopped:
+        parts.append(f"{n_stopped} chains stopped")
+    return ", ".join(parts)
+
+
+def _info(sampler: Sampler, n_warmup: int, n_draws: int, thin: int, at: _At) -> dict[str, Any]:
+    n_finite = np.asarray(at.chains.n_finite)
+    return {
+        "sampler": repr(sampler),
+        "n_warmup": n_warmup,
+        "thin": thin,
+        "warmup_divergences": at.warmup_divergences,
+        "divergences": at.divergences,
+        "stopped_chains": np.flatnonzero(n_finite < n_draws).tolist(),
+        "nonfinite_draws": int((n_draws - n_finite).sum()),
+        "seconds": at.seconds,
+    }
+
+
+def _warn(draws: Draws, sampler: Any, n_warmup: int) -> None:
+    stopped = draws.info["stopped_chains"]
+    if stopped:
+        warnings.warn(
+            f"the parameters of {len(stopped)} of {draws.n_chains} chains ceased to be finite "
+            f"(chains {', '.join(map(str, stopped))}); their draws are NaN from there on. Lower the "
+            "step size, or leave them out with draws.running().",
+            StoppedChainWarning,
+            stacklevel=3,
+        )
+    aim = getattr(sampler, "target_acceptance", None)
+    if n_warmup == 0 or aim is None or draws.n_draws < _FEWEST_TO_JUDGE:
+        return
+    reached = np.asarray(draws.stats["acceptance_rate"]).mean(axis=1)
+    off = np.flatnonzero(np.abs(reached - aim) > _ACCEPTANCE_MARGIN)
+    if len(off):
+        chain = int(off[0])
+        warnings.warn(
+            f"the warm-up did not settle: chain {chain} accepts {reached[chain]:.2f} where "
+            f"{aim:.2f} was aimed at, and so off are {len(off)} of {draws.n_chains} chains; raise "
+            f"n_warmup above {n_warmup}.",
+            WarmupWarning,
+            stacklevel=3,
+        )

@@ -1,4 +1,4 @@
-"""Stan's windowed warm-up around any Hamiltonian transition: step size and diagonal mass matrix.
+"""Stan's windowed warm-up around any gradient-based transition: step size and diagonal mass matrix.
 
 The pieces (schedule, dual averaging, Welford) are BlackJAX's; here they are put into one step
 function that also serves after the warm-up, so that a run compiles once, can be cut into chunks, and
@@ -11,78 +11,80 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from blackjax.adaptation.mass_matrix import mass_matrix_adaptation
-from blackjax.adaptation.step_size import dual_averaging_adaptation
 from blackjax.adaptation.window_adaptation import build_schedule
-from blackjax.mcmc.hmc import HMCState
-from blackjax.mcmc.hmc import init as init_chain
+from blackjax.mcmc.hmc import init as hmc_init
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from .kernel import Kernel, LogDensity, Stats
+from .step_size import StepSizeSearch
 
-Transition = Callable[
-    [PRNGKeyArray, HMCState, Float[Array, ""], Float[Array, " d"]], tuple[HMCState, Stats]
-]
+# (key, chain, step size, inverse mass diagonal) → (chain, statistics); a chain has BlackJAX's
+# attributes ``position`` and ``logdensity``.
+Transition = Callable[[PRNGKeyArray, Any, Float[Array, ""], Float[Array, " d"]], tuple[Any, Stats]]
+StartChain = Callable[[PRNGKeyArray, Any, LogDensity], Any]
 
 
 class Adapted(NamedTuple):
     """A chain with the settings it moves by and what they are estimated from."""
 
-    chain: HMCState
+    chain: Any
     step_size: Float[Array, ""]
-    averaging: Any
+    search: Any
     mass: Any
+
+
+def start_hmc(key: PRNGKeyArray, params: Any, log_density: LogDensity) -> Any:
+    """BlackJAX's ``HMCState``: position, log density and gradient."""
+    return hmc_init(params, log_density)
 
 
 def windowed(
     transition: Transition,
     log_density: LogDensity,
+    search: StepSizeSearch,
     *,
     n_warmup: int,
     step_size: float,
-    target_acceptance: float,
+    start_chain: StartChain = start_hmc,
 ) -> Kernel:
     """A kernel that adapts for ``n_warmup`` iterations and then stays as it is.
 
     Stan's schedule: a fast window (step size), slow windows of doubling length (mass matrix at the
-    end of each, from the window's draws alone), a fast window. Dual averaging drives the mean
-    acceptance to ``target_acceptance``; its average is the final step size. With ``n_warmup=0`` the
-    step size given and the identity are used.
+    end of each, from the window's draws alone), a fast window. With ``n_warmup=0`` the step size
+    given and the identity are used.
 
     Args:
-        transition: (key, chain, step size, inverse mass diagonal) → (chain, statistics), where the
-            statistics have ``acceptance_rate``.
+        transition: (key, chain, step size, inverse mass diagonal) → (chain, statistics).
         log_density: The target.
+        search: How the step size follows from the statistics; begun again after every window.
         n_warmup: Iterations that adapt.
         step_size: Where the step size starts.
-        target_acceptance: Mean acceptance to aim at.
+        start_chain: (key, params, log density) → chain.
     """
-    start_averaging, update_averaging, average = dual_averaging_adaptation(target_acceptance)
     start_mass, update_mass, finish_mass = mass_matrix_adaptation(True)
     schedule = jnp.asarray(build_schedule(n_warmup)).reshape(-1, 2)
 
-    def init(params: Any) -> Adapted:
-        chain = init_chain(params, log_density)
+    def init(key: PRNGKeyArray, params: Any) -> Adapted:
+        chain = start_chain(key, params, log_density)
         dimension = sum(leaf.size for leaf in jax.tree.leaves(params))
         step = jnp.asarray(step_size, chain.logdensity.dtype)
-        return Adapted(chain, step, start_averaging(step), start_mass(dimension))
+        return Adapted(chain, step, search.start(step), start_mass(dimension))
 
-    def adapt(state: Adapted, acceptance: Array, iteration: Array) -> Adapted:
+    def adapt(state: Adapted, stats: Stats, iteration: Array) -> Adapted:
         is_slow, is_window_end = schedule[iteration]
-        averaging = update_averaging(state.averaging, acceptance)
+        found = search.update(state.search, stats)
         mass = jax.lax.cond(
             is_slow == 1, lambda m: update_mass(m, state.chain.position), lambda m: m, state.mass
         )
-        averaging, mass = jax.lax.cond(
+        found, mass = jax.lax.cond(
             is_window_end == 1,
-            lambda a, m: (start_averaging(average(a)), finish_mass(m)),
-            lambda a, m: (a, m),
-            averaging,
+            lambda f, m: (search.start(search.best(f)), finish_mass(m)),
+            lambda f, m: (f, m),
+            found,
             mass,
         )
-        log_step = jnp.where(
-            iteration == n_warmup - 1, averaging.log_step_size_avg, averaging.log_step_size
-        )
-        return state._replace(step_size=jnp.exp(log_step), averaging=averaging, mass=mass)
+        step_size = jnp.where(iteration == n_warmup - 1, search.best(found), search.current(found))
+        return state._replace(step_size=step_size, search=found, mass=mass)
 
     def step(key: PRNGKeyArray, state: Adapted, iteration: Array) -> tuple[Adapted, Stats]:
         inverse_mass = state.mass.inverse_mass_matrix
@@ -92,7 +94,7 @@ def windowed(
         if n_warmup > 0:
             state = jax.lax.cond(
                 iteration < n_warmup,
-                lambda s: adapt(s, stats["acceptance_rate"], iteration),
+                lambda s: adapt(s, stats, iteration),
                 lambda s: s,
                 state,
             )

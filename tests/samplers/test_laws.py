@@ -81,9 +81,9 @@ def test_collect_is_kept_in_place_of_the_parameters(kind: type) -> None:
 
 @pytest.mark.parametrize("kind", SAMPLERS)
 def test_compiled_and_eager_steps_agree(kind: type) -> None:
-    kernel = kind().kernel(log_density, 5)
+    kernel = kind().kernel(samplers.Density(log_density), 5)
     one = jax.tree.map(lambda a: a[0], START)
-    state = kernel.init(one)
+    state = kernel.init(jax.random.key(1), one)
     eager, _ = kernel.step(jax.random.key(0), state, jnp.asarray(0))
     compiled, _ = jax.jit(kernel.step)(jax.random.key(0), state, jnp.asarray(0))
     for a, b in zip(jax.tree.leaves(eager), jax.tree.leaves(compiled), strict=True):

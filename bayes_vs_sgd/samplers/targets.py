@@ -1,0 +1,136 @@
+"""How a target reaches the devices: its data as an argument of the compiled run, not a constant.
+
+So data can be laid over devices, are not copied into the program, and another data set of the same
+shape needs no second compilation.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+from jaxtyping import Array, Float
+
+from ..posterior import Posterior
+from .devices import DATA_AXIS
+from .kernel import as_target
+
+# Data → target. Hashable where the functions in it are, so that programs can be found again.
+Template = Callable[[Any], Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class _WithoutData:
+    kind: type
+    settings: tuple[tuple[str, Any], ...]
+
+    def __call__(self, data: Any) -> Any:
+        return self.kind(**dict(self.settings), data=data)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Whole:
+    target: Any
+
+    def __call__(self, data: Any) -> Any:
+        return self.target
+
+
+def split_data(target: Any, n_data_shards: int = 1) -> tuple[Template, Any]:
+    """The target as a function of its data, and the data.
+
+    Args:
+        target: A ``Posterior``, anything with ``log_density``, or a function.
+        n_data_shards: Devices that share the rows; the target made from one share sums over all.
+
+    Raises:
+        ValueError: Rows are to be shared that the target does not have, or that do not divide.
+    """
+    target = as_target(target)
+    if not isinstance(target, Posterior):
+        if n_data_shards > 1:
+            raise ValueError(
+                f"n_data_shards={n_data_shards} needs the rows of the data; pass a "
+                "Posterior(log_prior=…, log_likelihood=…, data=…) in place of a log density."
+            )
+        return _Whole(target), ()
+    if target.n_rows % n_data_shards:
+        raise ValueError(
+            f"n_data_shards={n_data_shards} does not divide the {target.n_rows} rows; pass a number "
+            "that does, or leave some rows out."
+        )
+    kind: type = type(target) if n_data_shards == 1 else _Sharded
+    settings = tuple(
+        (f.name, getattr(target, f.name)) for f in dataclasses.fields(target) if f.name != "data"
+    )
+    return _WithoutData(kind, settings), target.data
+
+
+class _Sharded(Posterior):
+    """A posterior that holds one device's share of the rows."""
+
+    def total_log_likelihood(self, params: Any) -> Float[Array, ""]:
+        """Σ over the rows of all devices."""
+        return _total(super().total_log_likelihood(_enter(params)))
+
+
+# The pair that makes the gradient of a sum over devices right on every one of them: parameters enter
+# unchanged and their gradients are summed; values are summed and their gradients pass unchanged.
+@jax.custom_vjp
+def _enter(params: Any) -> Any:
+    return params
+
+
+_enter.defvjp(lambda params: (params, None), lambda _, g: (jax.lax.psum(g, DATA_AXIS),))
+
+
+@jax.custom_vjp
+def _total(value: Array) -> Array:
+    return jax.lax.psum(value, DATA_AXIS)
+
+
+_total.defvjp(lambda value: (jax.lax.psum(value, DATA_AXIS), None), lambda _, g: (g,))
+
+
+def check_target(target: Any, initial: Any, *, with_gradient: bool) -> None:
+    """Refuse a log density that is no scalar or cannot be differentiated, before anything compiles.
+
+    Args:
+        target: Something with ``log_density``.
+        initial: Parameters with a leading chain axis.
+        with_gradient: Whether the sampler differentiates.
+
+    Raises:
+        ValueError: With the mend.
+    """
+    one = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), initial)
+    try:
+        shape = jax.eval_shape(target.log_density, one)
+    except jax.errors.TracerArrayConversionError as error:
+        raise ValueError(
+            "the log density turns its parameters into NumPy arrays or Python numbers, which can "
+            "neither be compiled nor differentiated; write it with jax.numpy."
+        ) from error
+    if getattr(shape, "shape", None) != () or not jax.numpy.issubdtype(
+        shape.dtype, jax.numpy.floating
+    ):
+        raise ValueError(
+            f"the log density returns {shape}; it must return one floating-point number for one set "
+            "of parameters."
+        )
+    if not with_gradient:
+        return
+    for path, leaf in jax.tree_util.tree_leaves_with_path(one):
+        if not jax.numpy.issubdtype(leaf.dtype, jax.numpy.floating):
+            raise ValueError(
+                f"the starting points{jax.tree_util.keystr(path)} are {leaf.dtype}, which have no "
+                "gradient; make them floating-point numbers."
+            )
+    try:
+        jax.eval_shape(jax.grad(target.log_density), one)
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ValueError(
+            f"the log density cannot be differentiated ({reason}); replace that operation, for "
+            "instance a while_loop by a scan, or pass a sampler that takes no gradient."
+        ) from error
