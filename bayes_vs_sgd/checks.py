@@ -40,3 +40,13 @@ def human_bytes(n: float) -> str:
             return f"{n:.0f} {unit}" if unit == "bytes" else f"{n:.1f} {unit}"
         n /= 1000
     return f"{n:.1f} TB"
+
+
+def require_probability(name: str, value: float, usual: float) -> None:
+    """Refuse a number outside (0, 1).
+
+    Raises:
+        ValueError: ``value`` is no probability that can be aimed at.
+    """
+    if not 0 < value < 1:
+        raise ValueError(f"{name}={value} is no probability between 0 and 1; {usual} is usual.")

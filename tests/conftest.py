@@ -15,7 +15,8 @@ import torch
 from bayes_vs_sgd import Dataset, data, samplers
 
 torch.set_num_threads(1)
-samplers.use_devices("cpu")
+# Two devices at least: some tests spread one chain over them.
+samplers.use_devices("cpu", max(2, len(os.sched_getaffinity(0))))
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 

@@ -91,19 +91,23 @@ def gather_chains(tree: Any) -> Any:
     """
 
     def gather(leaf: Array) -> Array:
-        try:
-            side_by_side = jax.lax.all_gather(leaf, LANE_AXIS)
-        except NameError:
-            return leaf[None]
-        return jax.lax.all_gather(side_by_side, DEVICE_AXIS, tiled=True)
+        leaf = jax.lax.all_gather(leaf, LANE_AXIS) if _is_bound(LANE_AXIS) else leaf[None]
+        return jax.lax.all_gather(leaf, DEVICE_AXIS, tiled=True) if _is_bound(DEVICE_AXIS) else leaf
 
     return jax.tree.map(gather, tree)
 
 
 def chain_number() -> Array | int:
     """Which chain this is, counted from 0 in the order of ``gather_chains``."""
-    try:
-        lane = jax.lax.axis_index(LANE_AXIS)
-    except NameError:
-        return 0
+    lane = jax.lax.axis_index(LANE_AXIS) if _is_bound(LANE_AXIS) else 0
+    if not _is_bound(DEVICE_AXIS):
+        return lane
     return jax.lax.axis_index(DEVICE_AXIS) * jax.lax.axis_size(LANE_AXIS) + lane
+
+
+def _is_bound(axis: str) -> bool:
+    try:
+        jax.lax.axis_size(axis)
+    except NameError:
+        return False
+    return True

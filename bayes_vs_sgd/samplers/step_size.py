@@ -48,16 +48,15 @@ class _EnergyAverage(NamedTuple):
     limit: Array
 
 
-def energy_variance(wanted: float, dimension: int) -> StepSizeSearch:
-    """The ε at which the energy error of one step has E[ΔE²] = wanted·d (Robnik et al. 2023).
+def energy_variance(wanted: float) -> StepSizeSearch:
+    """The ε at which the energy error of one step has E[ΔE²/d] = wanted (Robnik et al. 2023).
 
-    With ξ = ΔE²/(wanted·d) and E[ΔE²] ∝ ε⁶: ε = (Σ w ξ/ε⁶ / Σ w)^(−1/6) with weights
+    The statistics have ``energy_error`` = ΔE/√d. With ξ = ΔE²/(wanted·d) and E[ΔE²] ∝ ε⁶: ε = (Σ w ξ/ε⁶ / Σ w)^(−1/6) with weights
     w = exp(−½(log ξ/(6·1.5))²) that forget by 149/151 a step. A step that is not finite halves the
     limit on ε.
 
     Args:
-        wanted: Energy variance a dimension.
-        dimension: d.
+        wanted: Mean square of ``energy_error``.
     """
 
     def start(step_size: Float[Array, ""]) -> _EnergyAverage:
@@ -67,7 +66,7 @@ def energy_variance(wanted: float, dimension: int) -> StepSizeSearch:
     def update(state: _EnergyAverage, stats: Stats) -> _EnergyAverage:
         failed = stats["diverging"]
         error = jnp.where(failed, 0.0, stats["energy_error"])
-        xi = error**2 / (dimension * wanted) + 1e-8
+        xi = error**2 / wanted + 1e-8
         weight = jnp.where(failed, 0.0, jnp.exp(-0.5 * (jnp.log(xi) / (6 * _TRUST)) ** 2))
         total = _MEMORY * state.total + weight * xi / state.step_size**6
         weight = _MEMORY * state.weight + weight
