@@ -15,6 +15,8 @@ LogProbs = Float[np.ndarray, "... n c"]
 
 _N_BINS = 15
 _N_RESAMPLES = 200
+# Bytes of draws that are on the device at once.
+_PIECE = 2**28
 
 
 class Applied(Protocol):
@@ -34,7 +36,7 @@ def predict(
     """The prediction of every draw: log probabilities of classes (or means of real targets).
 
     Draws are taken one after another and chains side by side, so memory grows by one draw of
-    activations only.
+    activations only; draws on the disk are read piece by piece.
 
     Args:
         network: Its ``apply`` maps parameters and inputs to outputs.
@@ -47,8 +49,15 @@ def predict(
     def of_chains(params: Any) -> Any:
         return jax.vmap(lambda p: likelihood.predict(network.apply(p, inputs)))(params)
 
-    by_draw = jax.tree.map(lambda a: jnp.swapaxes(jnp.asarray(a), 0, 1), draws.params)
-    return np.asarray(jnp.swapaxes(jax.jit(lambda p: jax.lax.map(of_chains, p))(by_draw), 0, 1))
+    of_draws = jax.jit(lambda p: jax.lax.map(of_chains, p))
+    bytes_a_draw = sum(a.nbytes for a in jax.tree.leaves(draws.params)) / draws.n_draws
+    length = max(1, min(draws.n_draws, int(_PIECE // bytes_a_draw)))
+    pieces = []
+    for start in range(0, draws.n_draws, length):
+        piece = jax.tree.map(lambda a, i=start: np.asarray(a[:, i : i + length]), draws.params)
+        by_draw = jax.tree.map(lambda a: jnp.swapaxes(jnp.asarray(a), 0, 1), piece)
+        pieces.append(np.asarray(jnp.swapaxes(of_draws(by_draw), 0, 1)))
+    return np.concatenate(pieces, axis=1)
 
 
 def bma(log_probs: Float[np.ndarray, "chain draw n c"]) -> Float[np.ndarray, "n c"]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import arviz as az
+import jax
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -21,17 +22,29 @@ MAX_RHAT = 1.05
 MIN_ESS = 50
 
 
+# Statistics of ``Draws`` under ArviZ's names, and what a summary calls them.
+_MEANS = {
+    "acceptance_rate": "acceptance",
+    "step_size": "step_size",
+    "n_steps": "n_steps",
+    "tree_depth": "tree_depth",
+    "kinetic_temperature": "kinetic_temperature",
+}
+_COUNTS = {"diverging": "divergences", "reached_max_treedepth": "n_at_max_tree_depth"}
+
+
 @dataclass(frozen=True)
 class Convergence:
-    """The worst over predicted probabilities, which is what averages are made of.
+    """The worst over what was judged: predicted probabilities, or values that were kept.
 
     Attributes:
         rhat: Largest rank-normalised split R-hat (Vehtari et al. 2021).
         ess_bulk: Smallest bulk effective sample size, all chains together.
         ess_tail: Smallest tail effective sample size.
-        n_values: Predictions looked at.
+        n_values: How many were looked at.
         divergences: Divergent transitions after the warm-up.
-        by_value: ``r_hat``, ``ess_bulk``, ``ess_tail`` of every prediction, (point, class).
+        by_value: ``r_hat``, ``ess_bulk``, ``ess_tail`` of each: (point, class), or (value,).
+        what: What was judged, ``"predictions"`` or ``"values"``.
     """
 
     rhat: float
@@ -40,6 +53,7 @@ class Convergence:
     n_values: int
     divergences: int
     by_value: xr.Dataset = field(repr=False)
+    what: str = "predictions"
 
     @property
     def converged(self) -> bool:
@@ -58,9 +72,10 @@ class Convergence:
         }
 
     def __str__(self) -> str:
+        space = "function-space " if self.what == "predictions" else ""
         return (
-            f"function-space R-hat {self.rhat:.3f}, ESS {self.ess_bulk:.0f} (bulk) and "
-            f"{self.ess_tail:.0f} (tail) in the worst of {self.n_values} predictions"
+            f"{space}R-hat {self.rhat:.3f}, ESS {self.ess_bulk:.0f} (bulk) and "
+            f"{self.ess_tail:.0f} (tail) in the worst of {self.n_values} {self.what}"
         )
 
 
@@ -80,22 +95,54 @@ def function_convergence(draws: Draws, log_probs: LogProbs, n_points: int = 32) 
         n_points: Rows looked at.
 
     Raises:
-        ValueError: Fewer than 4 draws a chain.
+        ValueError: Fewer than 4 draws a chain, predictions that are not finite, or chains that never
+            move.
     """
-    if log_probs.shape[1] < 4:
-        raise ValueError(
-            f"there are {log_probs.shape[1]} draws a chain; R-hat and ESS need at least 4."
-        )
     points = _evenly(log_probs.shape[2], n_points)
     values = np.exp(np.asarray(log_probs[:, :, points], dtype=np.float64))
+    dims = {"point": points, "class": np.arange(values.shape[3])}
+    return _judge(draws, values, dims, "predictions")
+
+
+def convergence(draws: Draws, n_values: int = 256) -> Convergence:
+    """Judge chains by the values that were kept: few parameters, or what ``collect`` returned.
+
+    For the weights of a network ask ``function_convergence``: weights have symmetries that chains
+    need not cross.
+
+    Args:
+        draws: Any draws of a sampler.
+        n_values: Entries looked at of each array of ``draws.params``, evenly spaced.
+
+    Raises:
+        ValueError: Fewer than 4 draws a chain, values that are not finite, or chains that never move.
+    """
+    kept = [_thin_weights(v, n_values) for v in _by_name(draws.params).values()]
+    values = np.concatenate(kept, axis=-1).astype(np.float64)
+    return _judge(draws, values, {"value": np.arange(values.shape[2])}, "values")
+
+
+def _judge(
+    draws: Draws, values: np.ndarray, coords: Mapping[str, np.ndarray], what: str
+) -> Convergence:
+    if values.shape[1] < 4:
+        raise ValueError(
+            f"there are {values.shape[1]} draws a chain; R-hat and ESS need at least 4."
+        )
+    lost = np.flatnonzero(~np.isfinite(values).all(axis=tuple(range(1, values.ndim))))
+    if len(lost):
+        raise ValueError(
+            f"chains {', '.join(map(str, lost))} hold {what} that are not finite; leave stopped "
+            "chains out with draws.running()."
+        )
     moves = np.ptp(values, axis=(0, 1)) > 0
     if not moves.any():
         raise ValueError(
-            "no prediction varies over the draws: the chains are stuck where they began."
+            f"none of the {what} varies over the draws: the chains are stuck where they began."
         )
     axes = {"chain_axis": 0, "draw_axis": 1}
-    # A probability that is the same in every draw has no R-hat, and nothing to converge; one that
-    # is constant in each chain but differs between chains has an infinite one.
+    # A value that is the same in every draw has no R-hat, and nothing to converge; one that is
+    # constant in each chain but differs between chains has an infinite one.
     moving = values[..., moves]
     with np.errstate(divide="ignore", invalid="ignore"):
         figures = {
@@ -113,9 +160,9 @@ def function_convergence(draws: Draws, log_probs: LogProbs, n_points: int = 32) 
         n_values=int(moves.sum()),
         divergences=int(np.sum(draws.stats.get("diverging", 0))),
         by_value=xr.Dataset(
-            {name: (("point", "class"), value) for name, value in found.items()},
-            coords={"point": points},
+            {name: (tuple(coords), value) for name, value in found.items()}, coords=dict(coords)
         ),
+        what=what,
     )
 
 
@@ -134,7 +181,7 @@ def require_converged(convergence: Convergence) -> None:
 
 def to_datatree(
     draws: Draws,
-    log_probs: LogProbs,
+    log_probs: LogProbs | None = None,
     *,
     dataset: Dataset | None = None,
     train_log_probs: LogProbs | None = None,
@@ -146,14 +193,15 @@ def to_datatree(
 
     - ``posterior``: up to ``n_weights`` evenly spaced entries of every parameter, under its name.
       (All weights would cost ArviZ minutes and say little: their posterior is symmetric.)
-    - ``predictions``: ``probability`` (chain, draw, point, class) at ``n_points`` test rows.
     - ``sample_stats``: the sampler's statistics under ArviZ's names.
+    - With ``log_probs``, ``predictions``: ``probability`` (chain, draw, point, class) at
+      ``n_points`` test rows.
     - With ``dataset`` and ``train_log_probs``: ``log_likelihood`` of every training row, which
       ``arviz.loo`` and ``arviz.compare`` take; ``posterior_predictive``, one class a draw and row;
       ``observed_data`` and ``constant_data``.
 
     Args:
-        draws: Parameters by name with the axes (chain, draw).
+        draws: Parameters with the axes (chain, draw).
         log_probs: Predictions on test rows.
         dataset: Where labels and inputs come from.
         train_log_probs: Predictions on the training rows.
@@ -161,11 +209,15 @@ def to_datatree(
         n_weights: Entries kept of each parameter.
         seed: Of the posterior predictive draws.
     """
-    points = _evenly(log_probs.shape[2], n_points)
     groups: dict[str, dict[str, Any]] = {
-        "posterior": {n: _thin_weights(v, n_weights) for n, v in draws.params.items()},
-        "predictions": {"probability": np.exp(log_probs[:, :, points])},
+        "posterior": {n: _thin_weights(v, n_weights) for n, v in _by_name(draws.params).items()}
     }
+    if log_probs is None:
+        if draws.stats:
+            groups["sample_stats"] = dict(draws.stats)
+        return _datatree(groups)
+    points = _evenly(log_probs.shape[2], n_points)
+    groups["predictions"] = {"probability": np.exp(log_probs[:, :, points])}
     dims = {"y": ["row"], "x": ["row", "feature"]}
     test_dims = {"probability": ["point", "class"], "label": ["point"]}
     if draws.stats:
@@ -180,10 +232,23 @@ def to_datatree(
             log_likelihood = np.take_along_axis(train_log_probs, index, axis=-1)[..., 0]
             groups["log_likelihood"] = {"y": log_likelihood}
             groups["posterior_predictive"] = {"y": _sample_classes(train_log_probs, seed)}
+    return _datatree(groups, dims=dims, pred_dims=test_dims, pred_coords={"point": points})
+
+
+def _datatree(groups: Mapping[str, Any], **names: Any) -> xr.DataTree:
     with warnings.catch_warnings():
         # Many seeds with one checkpoint are many chains with one draw, and meant so.
         warnings.filterwarnings("ignore", message="Found chain dimension to be longer")
-        return az.from_dict(groups, dims=dims, pred_dims=test_dims, pred_coords={"point": points})
+        return az.from_dict(groups, **names)
+
+
+def _by_name(params: Any) -> dict[str, Any]:
+    """The arrays of any pytree by their path; one array alone is called ``params``."""
+    found = jax.tree_util.tree_leaves_with_path(params)
+    return {
+        jax.tree_util.keystr(path, simple=True, separator=".") or "params": leaf
+        for path, leaf in found
+    }
 
 
 def worst_predictions(tree: xr.DataTree, n: int = 5) -> pd.DataFrame:
@@ -207,14 +272,15 @@ def worst_predictions(tree: xr.DataTree, n: int = 5) -> pd.DataFrame:
 
 
 def run_summary(tree: xr.DataTree) -> dict[str, float]:
-    """What the sampler reports of itself: acceptance, step size, E-BFMI, and LOO."""
-    stats = tree["sample_stats"]
-    result = {
-        "acceptance": float(stats["acceptance_rate"].mean()),
-        "step_size": float(stats["step_size"].mean()),
-        "n_steps": float(stats["n_steps"].mean()),
-        "min_e_bfmi": float(np.min(_energy_fraction(stats["energy"].to_numpy()))),
-    }
+    """What the sampler reports of itself, and LOO where the tree has log likelihoods.
+
+    ``acceptance``, ``step_size`` and ``n_steps`` are means, ``divergences`` a count, ``min_e_bfmi``
+    the E-BFMI of the worst chain, ``tree_depth`` a mean, and ``n_at_max_tree_depth`` the number of
+    trajectories that were cut off. What a sampler does not report is left out.
+    """
+    result = sampler_summary(tree["sample_stats"].to_dataset())
+    if "log_likelihood" not in tree.children:
+        return result
     with warnings.catch_warnings():
         # LOO's own warning says what the number of bad shape parameters says.
         warnings.filterwarnings("ignore", message="Estimated shape parameter")
@@ -224,6 +290,25 @@ def run_summary(tree: xr.DataTree) -> dict[str, float]:
         "elpd_loo_se": float(loo.se),
         "n_bad_pareto_k": float((loo.pareto_k > 0.7).sum()),
     }
+
+
+def sampler_summary(stats: Mapping[Any, Any]) -> dict[str, float]:
+    """The part of ``run_summary`` that comes from the statistics alone.
+
+    Args:
+        stats: ``draws.stats``, or the group ``sample_stats`` of a tree.
+    """
+    values = {str(name): np.asarray(stats[name]) for name in stats}
+    result = {}
+    for name, called in _MEANS.items():
+        if name in values:
+            result[called] = float(values[name].mean())
+    for name, called in _COUNTS.items():
+        if name in values:
+            result[called] = float(values[name].sum())
+    if "energy" in values:
+        result["min_e_bfmi"] = float(np.min(_energy_fraction(values["energy"])))
+    return result
 
 
 def diagnostic_plots(tree: xr.DataTree) -> Mapping[str, Any]:

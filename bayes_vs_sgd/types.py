@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import jax
 import numpy as np
 from jaxtyping import Num
 
@@ -89,12 +90,12 @@ class Draws:
     @property
     def n_chains(self) -> int:
         """Number of chains (seeds)."""
-        return int(_first_leaf(self.params).shape[0])
+        return int(jax.tree.leaves(self.params)[0].shape[0])
 
     @property
     def n_draws(self) -> int:
         """Number of draws (checkpoints) in each chain."""
-        return int(_first_leaf(self.params).shape[1])
+        return int(jax.tree.leaves(self.params)[0].shape[1])
 
     def running(self) -> "Draws":
         """The chains whose parameters stayed finite to the end.
@@ -102,31 +103,16 @@ class Draws:
         Raises:
             ValueError: None did.
         """
-        stopped = set(self.info.get("stopped_chains", ()))
-        kept = np.array([c for c in range(self.n_chains) if c not in stopped])
+        stopped = str(self.info.get("stopped_chains", "")).split(", ")
+        kept = np.array([c for c in range(self.n_chains) if str(c) not in stopped])
         if len(kept) == 0:
             raise ValueError(
                 "the parameters of every chain ceased to be finite; lower the step size."
             )
-        info = {**self.info, "chains": kept.tolist(), "stopped_chains": []}
+        info = {**self.info, "stopped_chains": ""}
         stats = {name: value[kept] for name, value in self.stats.items()}
-        return Draws(_take(self.params, kept), stats, _take(self.last, kept), info)
-
-
-def _take(tree: Any, chains: np.ndarray) -> Any:
-    """The chains of every array in a nest of dicts, lists and tuples."""
-    if isinstance(tree, Mapping):
-        return {name: _take(value, chains) for name, value in tree.items()}
-    if isinstance(tree, list | tuple):
-        return type(tree)(_take(value, chains) for value in tree)
-    return None if tree is None else np.asarray(tree)[chains]
-
-
-def _first_leaf(tree: Any) -> Any:
-    """The first array of a nest of dicts, lists and tuples."""
-    while isinstance(tree, Mapping | list | tuple):
-        tree = next(iter(tree.values())) if isinstance(tree, Mapping) else tree[0]
-    return tree
+        take = lambda tree: jax.tree.map(lambda a: np.asarray(a)[kept], tree)  # noqa: E731
+        return Draws(take(self.params), stats, take(self.last), info)
 
 
 @dataclass(frozen=True)

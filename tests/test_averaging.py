@@ -1,6 +1,9 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+import zarr
 from sklearn.metrics import brier_score_loss, log_loss
 
 from bayes_vs_sgd import Draws, Network, averaging
@@ -85,3 +88,15 @@ def test_predictions_are_those_of_every_draw() -> None:
     one = {n: v[1, 4] for n, v in params.items()}
     expected = log_softmax(np.asarray(network.apply(one, x)))
     np.testing.assert_allclose(found[1, 4], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_draws_on_the_disk_are_predicted_piece_by_piece(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = Network(torch.nn.Linear(3, 4), np.zeros((1, 3), np.float32))
+    params = {n: RNG.normal(size=(2, 7, *s)).astype(np.float32) for n, s in network.shapes.items()}
+    stored = {n: zarr.create_array(tmp_path / n, data=v) for n, v in params.items()}
+    x = RNG.normal(size=(5, 3)).astype(np.float32)
+    whole = averaging.predict(network, Draws(params), x)
+    monkeypatch.setattr(averaging, "_PIECE", 3 * sum(v[:, 0].nbytes for v in params.values()))
+    np.testing.assert_allclose(averaging.predict(network, Draws(stored), x), whole, rtol=1e-6)

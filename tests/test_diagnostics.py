@@ -67,6 +67,48 @@ def test_too_few_draws_are_refused() -> None:
         diagnostics.function_convergence(DRAWS, logits_of(V[:, :3], W[:, :3], X))
 
 
+def test_kept_values_are_judged_as_arviz_judges_them() -> None:
+    values = RNG.normal(size=(4, 300, 3)) + np.array([0, 0, 0, 0.3])[:, None, None]
+    draws = Draws({"a": {"b": values}, "c": values[..., 0] ** 3}, {"diverging": np.ones((4, 300))})
+    found = diagnostics.convergence(draws)
+    assert found.n_values == 4
+    assert found.rhat == pytest.approx(max(az.rhat(values[..., k]) for k in range(3)))
+    assert found.ess_bulk == pytest.approx(min(az.ess(values[..., k]) for k in range(3)))
+    assert found.divergences == 1200
+    assert "function" not in str(found)
+    diagnostics.require_converged(diagnostics.convergence(Draws(RNG.normal(size=(4, 300)))))
+
+
+def test_chains_that_were_stopped_are_named_and_can_be_left_out() -> None:
+    values = RNG.normal(size=(4, 300))
+    values[[1, 3], 200:] = np.nan
+    draws = Draws({"a": values}, {"lp": values}, {"a": values[:, -1]}, {"stopped_chains": "1, 3"})
+    with pytest.raises(ValueError, match=r"chains 1, 3 hold values that are not finite"):
+        diagnostics.convergence(draws)
+    running = draws.running()
+    assert running.n_chains == 2
+    assert running.stats["lp"].shape == (2, 300)
+    np.testing.assert_array_equal(running.last["a"], values[[0, 2], -1])
+    assert diagnostics.convergence(running).converged
+    with pytest.raises(ValueError, match="every chain"):
+        Draws(values[:1], info={"stopped_chains": "0"}).running()
+
+
+def test_draws_without_predictions_have_a_tree_and_a_summary() -> None:
+    stats = {
+        "diverging": np.arange(1200).reshape(4, 300) < 3,
+        "energy": RNG.normal(size=(4, 300)),
+        "tree_depth": np.full((4, 300), 5),
+        "reached_max_treedepth": np.arange(1200).reshape(4, 300) < 7,
+    }
+    tree = diagnostics.to_datatree(Draws({"a": {"b": V}}, stats))
+    assert set(tree["posterior"].data_vars) == {"a.b"}
+    assert diagnostics.run_summary(tree) == diagnostics.sampler_summary(stats)
+    run = diagnostics.run_summary(tree)
+    assert (run["divergences"], run["n_at_max_tree_depth"], run["tree_depth"]) == (3, 7, 5)
+    assert run["min_e_bfmi"] == pytest.approx(float(az.bfmi(tree)["energy"].min()), rel=0.02)
+
+
 @pytest.fixture(scope="module")
 def tree() -> object:
     labels = RNG.integers(0, 2, 20)

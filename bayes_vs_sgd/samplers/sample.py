@@ -269,7 +269,7 @@ def _info(sampler: Sampler, n_warmup: int, n_draws: int, thin: int, at: _At) -> 
         "thin": thin,
         "warmup_divergences": at.warmup_divergences,
         "divergences": at.divergences,
-        "stopped_chains": np.flatnonzero(n_finite < n_draws).tolist(),
+        "stopped_chains": ", ".join(map(str, np.flatnonzero(n_finite < n_draws))),
         "nonfinite_draws": int((n_draws - n_finite).sum()),
         "seconds": at.seconds,
     }
@@ -279,9 +279,9 @@ def _warn(draws: Draws, sampler: Any, n_warmup: int) -> None:
     stopped = draws.info["stopped_chains"]
     if stopped:
         warnings.warn(
-            f"the parameters of {len(stopped)} of {draws.n_chains} chains ceased to be finite "
-            f"(chains {', '.join(map(str, stopped))}); their draws are NaN from there on. Lower the "
-            "step size, or leave them out with draws.running().",
+            f"the parameters of {stopped.count(',') + 1} of {draws.n_chains} chains ceased to be "
+            f"finite (chains {stopped}); their draws are NaN from there on. Lower the step size, or "
+            "leave them out with draws.running().",
             StoppedChainWarning,
             stacklevel=3,
         )
