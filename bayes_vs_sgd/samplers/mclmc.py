@@ -26,8 +26,9 @@ class MCLMC:
     is forgotten over a length L = decoherence·√d. It costs two gradients.
 
     Nothing is rejected: the draws have a bias that grows with ε, which the warm-up chooses for an
-    energy error of E[ΔE²] = energy_variance·d a step. One step is a short way, so pass ``thin``.
-    The statistic ``energy_error`` is ΔE/√d.
+    energy error of E[ΔE²] = energy_variance·d a step. One step is a short way, so pass ``thin``
+    and a long warm-up, and start at a maximum or at trained networks (microcanonical Langevin
+    ensembles, Sommer et al. 2025): it is slow to come down from afar.
 
     Attributes:
         energy_variance: E[ΔE²]/d that the warm-up aims at: the dial between bias and speed. The
@@ -66,12 +67,11 @@ class MCLMC:
             step_size: Float[Array, ""],
             inverse_mass: Float[Array, " d"],
         ) -> tuple["IntegratorState", Stats]:
-            root = math.sqrt(inverse_mass.size)
-            length = self.decoherence * root
+            length = self.decoherence * math.sqrt(inverse_mass.size)
             new, info = move(key, chain, target.log_density, inverse_mass, length, step_size)
             return new, {
                 "diverging": ~info.nonans,
-                "energy_error": info.energy_change / root,
+                "energy_error": info.energy_change,
                 "n_steps": jnp.asarray(2),
             }
 

@@ -68,7 +68,7 @@ def windowed(
         chain = start_chain(key, params, log_density)
         dimension = sum(leaf.size for leaf in jax.tree.leaves(params))
         step = jnp.asarray(step_size, chain.logdensity.dtype)
-        return Adapted(chain, step, search.start(step), start_mass(dimension))
+        return Adapted(chain, step, search.start(step, dimension), start_mass(dimension))
 
     def adapt(state: Adapted, stats: Stats, iteration: Array) -> Adapted:
         is_slow, is_window_end = schedule[iteration]
@@ -78,7 +78,7 @@ def windowed(
         )
         found, mass = jax.lax.cond(
             is_window_end == 1,
-            lambda f, m: (search.start(search.best(f)), finish_mass(m)),
+            lambda f, m: (search.start(search.best(f), m.inverse_mass_matrix.size), finish_mass(m)),
             lambda f, m: (f, m),
             found,
             mass,

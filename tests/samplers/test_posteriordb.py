@@ -1,6 +1,7 @@
 """Reference posteriors of posteriordb, within five Monte Carlo errors of both sides."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import arviz as az
@@ -13,10 +14,14 @@ import pytest
 from bayes_vs_sgd import samplers
 from tests.conftest import within
 
-SAMPLERS = [
-    samplers.HMC(n_leapfrog=20, target_acceptance=0.9),
-    samplers.NUTS(target_acceptance=0.9),
-]
+# Name → sampler, thinning, warm-up.
+OTHERS = {
+    "HMC": (samplers.HMC(n_leapfrog=20, target_acceptance=0.9), 1, 1000),
+    "NUTS of NumPyro": (samplers.NUTS(target_acceptance=0.9, backend="numpyro"), 1, 1000),
+    "AdjustedMCLMC": (samplers.AdjustedMCLMC(), 2, 1000),
+    "MALA": (samplers.MALA(), 20, 1000),
+    "MCLMC": (samplers.MCLMC(energy_variance=1e-6), 60, 3000),
+}
 
 
 def half_cauchy(x: jax.Array, scale: float) -> jax.Array:
@@ -55,29 +60,93 @@ def bayesian_linear_regression(data: dict) -> tuple:
     return log_density, {"beta": jnp.zeros((4, x.shape[1])), "log_sigma": jnp.zeros(4)}, constrained
 
 
+def linear_regression(x: np.ndarray, y: np.ndarray, log_prior_sigma: Callable) -> tuple:
+    """y ~ N(β₁ + β₂x, σ²), flat in β, sampled with x centred and scaled."""
+    z = jnp.asarray((x - x.mean()) / x.std(), jnp.float32)
+    y = jnp.asarray(y, jnp.float32)
+    centre, width = float(y.mean()), float(y.std())
+
+    def constrained(p: dict) -> dict:
+        slope = p["b"][1] * width / x.std()
+        level = centre + p["b"][0] * width
+        beta = jnp.stack([level - slope * x.mean(), slope])
+        return {"beta": beta, "sigma": width * jnp.exp(p["log_sigma"])}
+
+    def log_density(p: dict) -> jax.Array:
+        residual = (y - centre) / width - p["b"][0] - p["b"][1] * z
+        likelihood = stats.norm.logpdf(residual, scale=jnp.exp(p["log_sigma"])).sum()
+        return log_prior_sigma(width * jnp.exp(p["log_sigma"])) + p["log_sigma"] + likelihood
+
+    return log_density, {"b": jnp.zeros((4, 2)), "log_sigma": jnp.zeros(4)}, constrained
+
+
+def earnings(data: dict) -> tuple:
+    return linear_regression(
+        np.asarray(data["height"]), np.log(data["earn"]), lambda sigma: jnp.zeros(())
+    )
+
+
+def kid_scores(data: dict) -> tuple:
+    return linear_regression(
+        np.asarray(data["mom_iq"]),
+        np.asarray(data["kid_score"]),
+        lambda sigma: half_cauchy(sigma, 2.5),
+    )
+
+
+def gaussian_process(data: dict) -> tuple:
+    x, y = (jnp.asarray(data[name], jnp.float32) for name in ("x", "y"))
+    square = (x[:, None] - x) ** 2
+
+    def constrained(p: dict) -> dict:
+        return {name: jnp.exp(value) for name, value in p.items()}
+
+    def log_density(p: dict) -> jax.Array:
+        rho, alpha, sigma = (jnp.exp(p[name]) for name in ("rho", "alpha", "sigma"))
+        prior = (
+            stats.gamma.logpdf(rho, 25, scale=1 / 4)
+            + stats.norm.logpdf(alpha, scale=2)
+            + stats.norm.logpdf(sigma)
+        )
+        covariance = alpha**2 * jnp.exp(-square / (2 * rho**2)) + sigma * jnp.eye(len(x))
+        likelihood = stats.multivariate_normal.logpdf(y, jnp.zeros(len(x)), covariance)
+        return prior + sum(p.values()) + likelihood
+
+    return log_density, {name: jnp.zeros(4) for name in ("rho", "alpha", "sigma")}, constrained
+
+
 CASES = {
+    "earnings-logearn_height": earnings,
     "eight_schools-eight_schools_noncentered": eight_schools,
+    "gp_pois_regr-gp_regr": gaussian_process,
+    "kidiq-kidscore_momiq": kid_scores,
     "sblri-blr": bayesian_linear_regression,
 }
 
 
-@pytest.mark.parametrize("name", CASES)
-@pytest.mark.parametrize("sampler", SAMPLERS)
-def test_a_reference_posterior_is_recovered(
-    name: str, sampler: samplers.Sampler, shared_data: Path
+def check(
+    name: str,
+    sampler: samplers.Sampler,
+    thin: int,
+    n_warmup: int,
+    folder: Path,
+    *,
+    from_mode: bool = False,
 ) -> None:
-    folder = shared_data / "posteriordb"
     data = json.loads((folder / f"{name}.json").read_text())
     data = data.get("data", data)
     reference = np.load(folder / f"{name}.npz")
     log_density, start, constrained = CASES[name](data)
+    if from_mode:
+        start = samplers.maximize(log_density, start).last
     draws = samplers.sample(
         jax.random.key(2),
         log_density,
         start,
         sampler,
-        n_warmup=1000,
+        n_warmup=n_warmup,
         n_draws=2000,
+        thin=thin,
         collect=constrained,
         progress=False,
     ).params
@@ -89,9 +158,23 @@ def test_a_reference_posterior_is_recovered(
         ]
         assert len(columns) == flat.shape[-1]
         for k, column in enumerate(columns):
-            theirs = reference["draws"][:, :, column]
+            theirs = reference["draws"][:, :, column].astype(np.float64)
             for power in (1, 2):
                 ours, exact = flat[..., k] ** power, theirs**power
                 assert az.ess(ours) > 400
                 error = np.hypot(az.mcse(ours), az.mcse(exact))
                 within(ours.mean(), exact.mean(), error)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_nuts_recovers_a_reference_posterior(name: str, shared_data: Path) -> None:
+    check(name, samplers.NUTS(target_acceptance=0.9), 1, 1000, shared_data / "posteriordb")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("sampler", OTHERS)
+def test_other_samplers_recover_it_from_its_mode(
+    name: str, sampler: str, shared_data: Path
+) -> None:
+    check(name, *OTHERS[sampler], shared_data / "posteriordb", from_mode=True)
