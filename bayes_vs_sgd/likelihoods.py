@@ -12,6 +12,10 @@ import jax.numpy as jnp
 import jax.scipy.stats as stats
 from jaxtyping import Array, Float, Int
 
+from .scales import HalfCauchy as HalfCauchy
+from .scales import HalfNormal as HalfNormal
+from .scales import Scale
+
 
 class Likelihood(Protocol):
     """What every likelihood offers."""
@@ -56,25 +60,57 @@ class Bernoulli:
 
 @dataclass(frozen=True)
 class Gaussian:
-    """Real targets with known noise: y ~ N(outputs, std²), independent over output components.
+    """Real targets with noise: y ~ N(outputs, std²), independent over output components.
 
     Attributes:
-        std: Standard deviation of the noise.
+        std: Standard deviation of the noise; or its prior, ``HalfNormal(scale)`` or
+            ``HalfCauchy(scale)``, with which ``Posterior.of`` samples it along with the network.
     """
 
-    std: float = 1.0
+    std: float | Scale = 1.0
 
     def __post_init__(self) -> None:
-        if not self.std > 0:
+        if not isinstance(self.std, Scale) and not self.std > 0:
             raise ValueError(f"std={self.std} is no noise level; pass a positive number.")
 
+    @property
+    def noise(self) -> Scale | None:
+        """The prior of the noise level; None where the level is known."""
+        return self.std if isinstance(self.std, Scale) else None
+
+    def known_std(self) -> float:
+        """The noise level.
+
+        Raises:
+            ValueError: It has a prior in place of a value.
+        """
+        if isinstance(self.std, Scale):
+            raise ValueError(
+                f"the noise level is sampled from {self.std}, so it has no value here; pass "
+                "Gaussian(std=…) with a number, or let Posterior.of sample it."
+            )
+        return self.std
+
     def log_prob(
-        self, outputs: Float[Array, "n ..."], y: Float[Array, "n ..."]
+        self,
+        outputs: Float[Array, "n ..."],
+        y: Float[Array, "n ..."],
+        std: Float[Array, ""] | None = None,
     ) -> Float[Array, " n"]:
-        """Log p(y | outputs) of every row, summed over the components of the output."""
+        """Log p(y | outputs) of every row, summed over the components of the output.
+
+        Args:
+            outputs: Means.
+            y: Targets.
+            std: The noise level where it is sampled.
+
+        Raises:
+            ValueError: The noise level is sampled, and none is given.
+        """
+        level = self.known_std() if std is None else std
         n = outputs.shape[0]
         targets = jnp.asarray(y).reshape(n, -1)
-        return stats.norm.logpdf(targets, outputs.reshape(n, -1), self.std).sum(axis=-1)
+        return stats.norm.logpdf(targets, outputs.reshape(n, -1), level).sum(axis=-1)
 
     def predict(self, outputs: Float[Array, "n ..."]) -> Float[Array, "n ..."]:
         """The mean of the target."""

@@ -1,6 +1,6 @@
 """The posterior: prior × likelihood^(1/temperature), as one log density for every method."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -9,8 +9,15 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from .checks import require_count
-from .likelihoods import Likelihood
-from .priors import Prior, sample_many
+from .likelihoods import Gaussian, Likelihood
+from .priors import (
+    LOG_NOISE_STD,
+    Prior,
+    WithNoise,
+    distributions_of,
+    params_of,
+    sample_variables,
+)
 from .types import Dataset
 
 
@@ -22,6 +29,23 @@ class Applied(Protocol):
     def apply(self, params: Any, *inputs: Array) -> Any:
         """The network's output as a pure JAX function."""
         ...
+
+
+def _unchanged(variables: Any) -> Any:
+    return variables
+
+
+def _take(data: Any, rows: Array) -> Any:
+    return jax.tree.map(lambda a: a[rows], data)
+
+
+def _row_log_prob(likelihood: Likelihood) -> Callable[[Any, Any, Any], Float[Array, " n"]]:
+    """(outputs, targets, variables) → log likelihood of every row."""
+    if isinstance(likelihood, Gaussian) and likelihood.noise is not None:
+        return lambda outputs, y, variables: likelihood.log_prob(
+            outputs, y, jnp.exp(variables[LOG_NOISE_STD])
+        )
+    return lambda outputs, y, variables: likelihood.log_prob(outputs, y)
 
 
 @dataclass(frozen=True)
@@ -39,6 +63,11 @@ class Posterior:
         micro_batch: Rows that the likelihood takes at once; None for all. The sum over all rows stays
             exact, activations are computed again for the gradient, and memory is that of
             ``micro_batch`` rows.
+        params: What is sampled → the network's parameters, to pass as ``collect=`` of
+            ``samplers.sample``; changes nothing unless a hierarchical prior or a sampled noise level
+            brings variables of its own.
+        distributions: The NumPyro distribution of every variable by name, made when it is called;
+            None where they are unknown.
 
     Raises:
         ValueError: The temperature is not positive, the data have rows unequal in number, or
@@ -51,6 +80,8 @@ class Posterior:
     temperature: float = 1.0
     sample_prior: Callable[[PRNGKeyArray, int], Any] | None = None
     micro_batch: int | None = None
+    params: Callable[[Any], Any] = _unchanged
+    distributions: Callable[[], Mapping[str, Any]] | None = None
 
     def __post_init__(self) -> None:
         if not self.temperature > 0:
@@ -83,17 +114,34 @@ class Posterior:
             prior: One of ``priors``.
             temperature: T of prior × likelihood^(1/T).
             micro_batch: Rows that the network takes at once; None for all.
+
+        Raises:
+            ValueError: The noise level is sampled under a name that a parameter has.
         """
+        noise = likelihood.noise if isinstance(likelihood, Gaussian) else None
+        if noise is not None and LOG_NOISE_STD in network.shapes:
+            raise ValueError(
+                f"the network has a parameter {LOG_NOISE_STD!r}, which is what the sampled noise "
+                "level is called; rename it."
+            )
+        joint = prior if noise is None else WithNoise(prior, noise)
+        params = params_of(joint)
+        row_log_prob = _row_log_prob(likelihood)
 
-        def log_likelihood(params: Any, data: tuple[Array, Array]) -> Float[Array, " n"]:
+        def log_likelihood(variables: Any, data: tuple[Array, Array]) -> Float[Array, " n"]:
             x, y = data
-            return likelihood.log_prob(network.apply(params, x), y)
+            return row_log_prob(network.apply(params(variables), x), y, variables)
 
-        def sample_prior(key: PRNGKeyArray, n: int) -> Any:
-            return sample_many(prior, key, network.shapes, n)
-
-        data = (jnp.asarray(dataset.x_train), jnp.asarray(dataset.y_train))
-        return cls(prior.log_prob, log_likelihood, data, temperature, sample_prior, micro_batch)
+        return cls(
+            log_prior=joint.log_prob,
+            log_likelihood=log_likelihood,
+            data=(jnp.asarray(dataset.x_train), jnp.asarray(dataset.y_train)),
+            temperature=temperature,
+            sample_prior=lambda key, n: sample_variables(joint, key, network.shapes, n),
+            micro_batch=micro_batch,
+            params=params,
+            distributions=lambda: distributions_of(joint, network.shapes),
+        )
 
     def draw_prior(self, key: PRNGKeyArray, n: int) -> Any:
         """Draws of the prior with a leading axis of ``n``, to start chains from.
@@ -113,6 +161,36 @@ class Posterior:
     def log_density(self, params: Any) -> Float[Array, ""]:
         """Log prior(θ) + (1/T) Σ_i log p(data_i | θ), up to the log evidence."""
         return self.log_prior(params) + self.total_log_likelihood(params) / self.temperature
+
+    def numpyro_model(self) -> Callable[..., None]:
+        """The same posterior as a NumPyro model, for NumPyro's own tools.
+
+        Its sites are the variables, each under its own name, and the tempered log likelihood as the
+        factor ``"log_likelihood"`` in the plate ``"data"``. The model takes ``batch_size=None``: with
+        a number the plate takes so many rows at random and scales them up, as NumPyro's HMCECS and
+        SVI want it.
+
+        Raises:
+            ValueError: The distributions of the variables are unknown.
+        """
+        if self.distributions is None:
+            raise ValueError(
+                "this posterior does not know the distributions of its variables; make it with "
+                "Posterior.of, or pass distributions=lambda: {name: NumPyro distribution}."
+            )
+        distributions = self.distributions()
+
+        def model(batch_size: int | None = None) -> None:
+            # Importing NumPyro starts JAX, after which its devices cannot be chosen any more.
+            import numpyro
+
+            variables = {name: numpyro.sample(name, d) for name, d in distributions.items()}
+            with numpyro.plate("data", self.n_rows, batch_size) as rows:
+                batch = self.data if batch_size is None else _take(self.data, rows)
+                rows_log_likelihood = self.log_likelihood(variables, batch) / self.temperature
+                numpyro.factor("log_likelihood", rows_log_likelihood)
+
+        return model
 
     def total_log_likelihood(self, params: Any) -> Float[Array, ""]:
         """Σ_i log p(data_i | θ) over all rows, ``micro_batch`` of them at a time."""

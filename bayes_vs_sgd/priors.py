@@ -1,23 +1,36 @@
 """Prior distributions over named parameters: a log density, and draws to start from.
 
-A prior is anything with ``log_prob(params)`` and ``sample(key, shapes)``. All of these are
+A prior is anything with ``log_prob(params)`` and ``sample(key, shapes)``. Most of these are
 independent over parameters. PyTorch's layout is assumed: a weight is (out, in, ...), so its fan-in
 is the product of all axes but the first; a parameter with one axis or none is called a bias here.
+
+What is sampled need not be the parameters themselves: a prior with ``params(variables)`` and
+``sample_variables(key, shapes)``, such as ``Hierarchical``, is one on variables that make them, and its
+``log_prob`` is the density of those. A prior with ``distributions(shapes)`` says to NumPyro what the
+variables are.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import accumulate
-from typing import Protocol
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
 import jax.scipy.stats as stats
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from .scales import HalfCauchy as HalfCauchy
+from .scales import HalfNormal as HalfNormal
+from .scales import Scale
+
 Params = Mapping[str, Float[Array, "..."]]
 Shapes = Mapping[str, tuple[int, ...]]
+
+# The noise level among the variables, on its logarithm.
+LOG_NOISE_STD = "log_noise_std"
+_UNSCALED, _LOG_SCALE = ".unscaled", ".log_scale"
 
 
 class Prior(Protocol):
@@ -61,6 +74,10 @@ class Normal:
         """One draw of all parameters."""
         return _sample_normal(key, shapes, dict.fromkeys(shapes, self.std))
 
+    def distributions(self, shapes: Shapes) -> dict[str, Any]:
+        """NumPyro's distribution of every parameter."""
+        return _normals(shapes, dict.fromkeys(shapes, self.std))
+
 
 @dataclass(frozen=True)
 class FanIn:
@@ -100,6 +117,11 @@ class FanIn:
     def sample(self, key: PRNGKeyArray, shapes: Shapes) -> dict[str, Float[Array, "..."]]:
         """One draw of all parameters."""
         return _sample_normal(key, shapes, {n: self.scale(shape) for n, shape in shapes.items()})
+
+    def distributions(self, shapes: Shapes) -> dict[str, Any]:
+        """NumPyro's distribution of every parameter."""
+        _require_positive("bias_std", self.bias_std)
+        return _normals(shapes, {n: self.scale(shape) for n, shape in shapes.items()})
 
 
 @dataclass(frozen=True)
@@ -157,6 +179,15 @@ class TorchDefault:
         standard = _unflatten(jax.random.uniform(key, (_size(shapes),), minval=-1.0), shapes)
         return {name: bounds[name] * value for name, value in standard.items()}
 
+    def distributions(self, shapes: Shapes) -> dict[str, Any]:
+        """NumPyro's distribution of every parameter."""
+        bounds = {name: self.bound(name, shapes) for name in shapes}
+        if self.family == "normal":
+            return _normals(shapes, {n: b / math.sqrt(3) for n, b in bounds.items()})
+        from numpyro.distributions import Uniform
+
+        return {n: _shaped(Uniform(-b, b), shapes[n]) for n, b in bounds.items()}
+
 
 @dataclass(frozen=True)
 class Independent:
@@ -209,6 +240,17 @@ class Independent:
         centred = _sample_normal(key, shapes, self.stds)
         return {name: self.means.get(name, 0.0) + value for name, value in centred.items()}
 
+    def distributions(self, shapes: Shapes) -> dict[str, Any]:
+        """NumPyro's distribution of every parameter.
+
+        Raises:
+            ValueError: The names are not those of ``stds``, or a standard deviation is 0.
+        """
+        self._require_names(shapes)
+        for name, std in self.stds.items():
+            _require_positive(f"stds[{name!r}]", std)
+        return _normals(shapes, self.stds, self.means)
+
     def _require_names(self, given: Mapping[str, object]) -> None:
         missing, unknown = sorted(set(given) - set(self.stds)), sorted(set(self.stds) - set(given))
         if missing or unknown:
@@ -218,16 +260,206 @@ class Independent:
             )
 
 
+@dataclass(frozen=True)
+class Hierarchical:
+    """A scale of its own for every parameter, sampled with it: θ_n = τ_n·v_n, v_n ~ base, τ_n ~ scale.
+
+    Every name (the weight of a layer, its bias) has one τ. The form is the non-centred one: the
+    variables are v_n under ``"n.unscaled"`` and log τ_n under ``"n.log_scale"``, both unconstrained,
+    independent under the prior, and the density of log τ includes its Jacobian. ``params`` makes
+    the parameters of them.
+
+    Attributes:
+        base: The prior where τ = 1; one centred at 0, else its means are scaled too.
+        scale: The distribution of τ.
+
+    Raises:
+        ValueError: The base has scales of its own.
+    """
+
+    base: Prior
+    scale: Scale = HalfCauchy()  # noqa: RUF009
+
+    def __post_init__(self) -> None:
+        if hasattr(self.base, "params"):
+            raise ValueError(
+                f"base={self.base} is no prior on the parameters themselves; pass one such as "
+                "FanIn or Normal."
+            )
+
+    def log_prob(self, params: Params) -> Float[Array, ""]:
+        """Σ log p_base(v_n) + Σ_n [log p(τ_n) + log τ_n] of the variables.
+
+        Raises:
+            ValueError: These are not the variables.
+        """
+        unscaled, log_scales = _split(params)
+        return self.base.log_prob(unscaled) + sum(
+            (self.scale.log_prob_of_log(value) for value in log_scales.values()),
+            start=jnp.zeros(()),
+        )
+
+    def params(self, variables: Params) -> dict[str, Float[Array, "..."]]:
+        """The network's parameters τ_n·v_n.
+
+        Raises:
+            ValueError: These are not the variables.
+        """
+        unscaled, log_scales = _split(variables)
+        return {name: jnp.exp(log_scales[name]) * value for name, value in unscaled.items()}
+
+    def sample_variables(self, key: PRNGKeyArray, shapes: Shapes) -> dict[str, Float[Array, "..."]]:
+        """One draw of all variables."""
+        key_base, key_scale = jax.random.split(key)
+        unscaled = self.base.sample(key_base, shapes)
+        keys = jax.random.split(key_scale, len(shapes))
+        scales = [self.scale.sample_log(k) for k in keys]
+        return {f"{n}{_UNSCALED}": value for n, value in unscaled.items()} | {
+            f"{n}{_LOG_SCALE}": value for n, value in zip(shapes, scales, strict=True)
+        }
+
+    def sample(self, key: PRNGKeyArray, shapes: Shapes) -> dict[str, Float[Array, "..."]]:
+        """One draw of all parameters of the network."""
+        return self.params(self.sample_variables(key, shapes))
+
+    def distributions(self, shapes: Shapes) -> dict[str, Any]:
+        """NumPyro's distribution of every variable."""
+        base = distributions_of(self.base, shapes)
+        return {f"{n}{_UNSCALED}": value for n, value in base.items()} | {
+            f"{n}{_LOG_SCALE}": self.scale.log_distribution() for n in shapes
+        }
+
+
+@dataclass(frozen=True)
+class WithNoise:
+    """The variables of a prior, and the noise level σ of a likelihood beside them.
+
+    The variable is log σ under ``"log_noise_std"``; its density includes the Jacobian.
+
+    Attributes:
+        prior: That of the network.
+        noise: The distribution of σ.
+    """
+
+    prior: Prior
+    noise: Scale
+
+    def log_prob(self, params: Params) -> Float[Array, ""]:
+        """The log density of the prior + log p(σ) + log σ."""
+        return self.prior.log_prob(_without_noise(params)) + self.noise.log_prob_of_log(
+            params[LOG_NOISE_STD]
+        )
+
+    def params(self, variables: Params) -> dict[str, Float[Array, "..."]]:
+        """The network's parameters."""
+        return params_of(self.prior)(_without_noise(variables))
+
+    def sample_variables(self, key: PRNGKeyArray, shapes: Shapes) -> dict[str, Float[Array, "..."]]:
+        """One draw of all variables."""
+        key_prior, key_noise = jax.random.split(key)
+        variables = _variables_of(self.prior, key_prior, shapes)
+        return {**variables, LOG_NOISE_STD: self.noise.sample_log(key_noise)}
+
+    def sample(self, key: PRNGKeyArray, shapes: Shapes) -> dict[str, Float[Array, "..."]]:
+        """One draw of all parameters of the network."""
+        return self.params(self.sample_variables(key, shapes))
+
+    def distributions(self, shapes: Shapes) -> dict[str, Any]:
+        """NumPyro's distribution of every variable."""
+        return {
+            **distributions_of(self.prior, shapes),
+            LOG_NOISE_STD: self.noise.log_distribution(),
+        }
+
+
+def params_of(prior: Prior) -> Callable[[Any], Any]:
+    """Variables → the network's parameters; the variables themselves where the prior is on those."""
+    return getattr(prior, "params", _unchanged)
+
+
 def sample_many(
     prior: Prior, key: PRNGKeyArray, shapes: Shapes, n: int
 ) -> dict[str, Float[Array, "n ..."]]:
     """``n`` independent draws with a leading axis; draw i does not depend on ``n``."""
+    return _many(lambda key: prior.sample(key, shapes), key, n)
 
+
+def sample_variables(
+    prior: Prior, key: PRNGKeyArray, shapes: Shapes, n: int
+) -> dict[str, Float[Array, "n ..."]]:
+    """``n`` independent draws, like ``sample_many``, of what is sampled in place of parameters."""
+    return _many(lambda key: _variables_of(prior, key, shapes), key, n)
+
+
+def _many(
+    draw_one: Callable[[PRNGKeyArray], dict[str, Array]], key: PRNGKeyArray, n: int
+) -> dict[str, Array]:
     @jax.jit
     def draw(numbers: Array) -> dict[str, Array]:
-        return jax.vmap(lambda i: prior.sample(jax.random.fold_in(key, i), shapes))(numbers)
+        return jax.vmap(lambda i: draw_one(jax.random.fold_in(key, i)))(numbers)
 
     return draw(jnp.arange(n))
+
+
+def _variables_of(prior: Prior, key: PRNGKeyArray, shapes: Shapes) -> dict[str, Array]:
+    return getattr(prior, "sample_variables", prior.sample)(key, shapes)
+
+
+def _unchanged(variables: Any) -> Any:
+    return variables
+
+
+def _without_noise(variables: Params) -> dict[str, Float[Array, "..."]]:
+    if LOG_NOISE_STD not in variables:
+        raise ValueError(
+            f"the variables lack {LOG_NOISE_STD!r}, the noise level that is sampled with the "
+            "network; start from posterior.draw_prior(key, n)."
+        )
+    return {name: value for name, value in variables.items() if name != LOG_NOISE_STD}
+
+
+def _split(variables: Params) -> tuple[dict[str, Array], dict[str, Array]]:
+    """Unscaled values and log scales of a hierarchical prior, both by parameter name."""
+    unscaled, log_scales = (
+        {n.removesuffix(end): value for n, value in variables.items() if n.endswith(end)}
+        for end in (_UNSCALED, _LOG_SCALE)
+    )
+    if set(unscaled) != set(log_scales) or len(variables) != 2 * len(unscaled):
+        raise ValueError(
+            f"{sorted(variables)} are not the variables of a hierarchical prior, which are "
+            f"'name{_UNSCALED}' and 'name{_LOG_SCALE}' for every parameter; start from "
+            "posterior.draw_prior(key, n)."
+        )
+    return unscaled, log_scales
+
+
+def distributions_of(prior: Any, shapes: Shapes) -> dict[str, Any]:
+    """The prior's NumPyro distribution of every variable, by name.
+
+    Raises:
+        ValueError: The prior has no ``distributions``.
+    """
+    if not hasattr(prior, "distributions"):
+        raise ValueError(
+            f"{type(prior).__name__} does not say its NumPyro distributions; give it a method "
+            "distributions(shapes) that returns one for every variable."
+        )
+    return prior.distributions(shapes)
+
+
+def _normals(
+    shapes: Shapes, stds: Mapping[str, float], means: Mapping[str, float] | None = None
+) -> dict[str, Any]:
+    # Importing NumPyro starts JAX, after which its devices cannot be chosen any more.
+    from numpyro.distributions import Normal
+
+    means = means or {}
+    return {n: _shaped(Normal(means.get(n, 0.0), stds[n]), shape) for n, shape in shapes.items()}
+
+
+def _shaped(distribution: Any, shape: tuple[int, ...]) -> Any:
+    """The same NumPyro distribution for every entry, together one event."""
+    return distribution.expand(shape).to_event(len(shape))
 
 
 def _sample_normal(

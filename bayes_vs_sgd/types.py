@@ -79,7 +79,8 @@ class Draws:
             whatever the sampler's ``collect`` returned.
         stats: Per-draw statistics under ArviZ's names, each of shape (n_chains, n_draws).
         last: The final parameters of each chain, leaves (n_chains, ...); a warm start.
-        info: Facts on the run as plain numbers and strings (sampler, divergences in warm-up, time).
+        info: Facts on the run as plain numbers and strings (sampler, divergences in warm-up, time), or
+            lists of them with one entry a chain.
     """
 
     params: Any

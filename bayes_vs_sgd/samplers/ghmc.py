@@ -135,8 +135,11 @@ class GHMC:
         shuffle = jax.random.fold_in(jax.random.key(0), iteration // self.n_folds)
         order = jax.random.permutation(shuffle, n_chains)
         fold = jnp.argsort(order)[chain_number()] // (n_chains // self.n_folds)
-        folded = [a[order].reshape(self.n_folds, -1, a.shape[-1]) for a in (positions, gradients)]
-        settings = _fold_settings(*folded, iteration)
+
+        def in_folds(a: Array) -> Array:
+            return a[order].reshape(self.n_folds, -1, a.shape[-1])
+
+        settings = _fold_settings(in_folds(positions), in_folds(gradients), iteration)
         mine = jax.tree.map(lambda a: a[fold], settings)
         mean = jax.tree.map(lambda a: a.mean(axis=0), settings)
         return _Found(mine, mean), fold == iteration % self.n_folds

@@ -103,15 +103,19 @@ def sample(
     require_count("n_data_shards", n_data_shards)
     if not in_memory and checkpoint is None:
         raise ValueError("in_memory=False needs a place for the draws; pass checkpoint=folder.")
+    if not hasattr(sampler, "kernel"):
+        raise ValueError(
+            f"{type(sampler).__name__} is no sampler of chains; pass HMC() or another of "
+            "samplers.REGISTRY, and TemperedSMC or NestedSampling to samplers.sample_population."
+        )
     initial = jax.tree.map(jnp.asarray, initial.last if isinstance(initial, Draws) else initial)
     n_chains = count_chains(initial)
     template, data = split_data(target, n_data_shards)
     with_gradient = getattr(sampler, "uses_gradient", True)
     whole = split_data(target)[0](data)
     check_target(whole, initial, with_gradient=with_gradient)
-    sampler.kernel(
-        whole, n_warmup
-    )  # refuses what does not fit the target, before anything compiles
+    # What does not fit the target is refused here, before anything compiles.
+    sampler.kernel(whole, n_warmup)
 
     of_length = program(
         template,

@@ -73,6 +73,12 @@ class _Sharded(Posterior):
         """Σ over the rows of all devices."""
         return _total(super().total_log_likelihood(_enter(params)))
 
+    def log_density_estimate(self, params: Any, batch: Any) -> Float[Array, ""]:
+        """Unbiased for the sum over all devices, each with a batch of its own rows."""
+        scale = self.n_rows / len(jax.tree.leaves(batch)[0])
+        log_likelihood = _total(self.log_likelihood(_enter(params), batch).sum())
+        return self.log_prior(params) + scale * log_likelihood / self.temperature
+
 
 # The pair that makes the gradient of a sum over devices right on every one of them: parameters enter
 # unchanged and their gradients are summed; values are summed and their gradients pass unchanged.
@@ -104,12 +110,21 @@ def check_target(target: Any, initial: Any, *, with_gradient: bool) -> None:
         ValueError: With the mend.
     """
     one = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), initial)
+    for path, leaf in jax.tree_util.tree_leaves_with_path(one):
+        if with_gradient and not jax.numpy.issubdtype(leaf.dtype, jax.numpy.floating):
+            raise ValueError(
+                f"the starting points{jax.tree_util.keystr(path)} are {leaf.dtype}, which have no "
+                "gradient; make them floating-point numbers."
+            )
     try:
         shape = jax.eval_shape(target.log_density, one)
-    except jax.errors.TracerArrayConversionError as error:
+    except (
+        jax.errors.TracerArrayConversionError,
+        jax.errors.ConcretizationTypeError,
+    ) as error:
         raise ValueError(
-            "the log density turns its parameters into NumPy arrays or Python numbers, which can "
-            "neither be compiled nor differentiated; write it with jax.numpy."
+            "the log density turns its parameters into NumPy arrays, Python numbers or branches, which "
+            "can neither be compiled nor differentiated; write it with jax.numpy."
         ) from error
     if getattr(shape, "shape", None) != () or not jax.numpy.issubdtype(
         shape.dtype, jax.numpy.floating
@@ -121,10 +136,10 @@ def check_target(target: Any, initial: Any, *, with_gradient: bool) -> None:
     if not with_gradient:
         return
     for path, leaf in jax.tree_util.tree_leaves_with_path(one):
-        if not jax.numpy.issubdtype(leaf.dtype, jax.numpy.floating):
+        if leaf.dtype != shape.dtype:
             raise ValueError(
-                f"the starting points{jax.tree_util.keystr(path)} are {leaf.dtype}, which have no "
-                "gradient; make them floating-point numbers."
+                f"the starting points{jax.tree_util.keystr(path)} are {leaf.dtype} and the log density "
+                f"is {shape.dtype}; give parameters and data the same precision."
             )
     try:
         jax.eval_shape(jax.grad(target.log_density), one)

@@ -22,7 +22,7 @@ def negative_log_likelihood(
         Shape (n,).
 
     Raises:
-        ValueError: The likelihood has no torch form.
+        ValueError: The likelihood has no torch form, or its noise level is no number.
     """
     if isinstance(likelihood, Categorical):
         # What cross_entropy computes, without its search for ignored classes in every step.
@@ -36,8 +36,9 @@ def negative_log_likelihood(
         residual = (outputs.flatten(1) if outputs.ndim > 1 else outputs[:, None]) - y.reshape(
             y.shape[0], -1
         )
-        constant = math.log(likelihood.std) + 0.5 * math.log(2 * math.pi)
-        return (0.5 * (residual / likelihood.std) ** 2 + constant).sum(1)
+        std = likelihood.known_std()
+        constant = math.log(std) + 0.5 * math.log(2 * math.pi)
+        return (0.5 * (residual / std) ** 2 + constant).sum(1)
     raise ValueError(
         f"{type(likelihood).__name__} has no torch loss; pass Categorical, Bernoulli or Gaussian."
     )

@@ -1,6 +1,5 @@
 """Every sampler recovers what is known exactly, within its Monte Carlo error."""
 
-from collections.abc import Callable
 from typing import ClassVar
 
 import arviz as az
@@ -11,11 +10,7 @@ import pytest
 
 from bayes_vs_sgd import Dataset, Posterior, likelihoods, priors, samplers
 from tests.conftest import within
-
-SAMPLERS = [samplers.HMC(n_leapfrog=12), samplers.NUTS()]
-COVARIANCE = np.array([[2.0, 0.9, 0.0], [0.9, 1.0, -0.3], [0.0, -0.3, 0.5]])
-PRECISION = jnp.asarray(np.linalg.inv(COVARIANCE), jnp.float32)
-MEAN = jnp.array([1.0, -2.0, 0.5])
+from tests.samplers.cases import CASES, EVERY, known_moments, start, target
 
 
 def check_mean(draws: np.ndarray, truth: np.ndarray, least_ess: float = 400) -> None:
@@ -26,48 +21,21 @@ def check_mean(draws: np.ndarray, truth: np.ndarray, least_ess: float = 400) -> 
         within(values.mean(), exact, az.mcse(values))
 
 
-def run(target: Callable, start: jax.Array, sampler: samplers.Sampler) -> object:
-    return samplers.sample(
-        jax.random.key(11), target, start, sampler, n_warmup=500, n_draws=1500, progress=False
+@pytest.mark.parametrize("name", EVERY)
+def test_every_sampler_finds_the_moments_of_the_targets(name: str) -> None:
+    case = CASES[name]
+    draws = samplers.sample(
+        jax.random.key(11),
+        target(case),
+        start(case),
+        case.accurate or case.quick,
+        n_warmup=case.n_warmup,
+        n_draws=6000 // case.n_chains,
+        thin=case.thin,
+        progress=False,
     )
-
-
-@pytest.mark.parametrize("sampler", SAMPLERS)
-def test_a_correlated_gaussian_has_its_moments(sampler: samplers.Sampler) -> None:
-    def log_density(x: jax.Array) -> jax.Array:
-        return -0.5 * (x - MEAN) @ PRECISION @ (x - MEAN)
-
-    draws = run(log_density, jnp.zeros((4, 3)), sampler).params.astype(np.float64)
-    check_mean(draws, np.asarray(MEAN))
-    centred = draws - np.asarray(MEAN)
-    check_mean(centred[..., :, None] * centred[..., None, :], COVARIANCE)
-
-
-@pytest.mark.parametrize("sampler", SAMPLERS)
-def test_a_skewed_density_has_its_moments(sampler: samplers.Sampler) -> None:
-    # log of a Gamma(3) variable: E exp(x) = 3, E exp(2x) = 12, E x = digamma(3)
-    draws = run(lambda x: jnp.sum(3 * x - jnp.exp(x)), jnp.zeros((4, 1)), sampler)
-    x = draws.params[..., 0].astype(np.float64)
-    check_mean(np.stack([np.exp(x), np.exp(2 * x), x], -1), np.array([3, 12, 0.9227843351]))
-
-
-@pytest.mark.parametrize("sampler", SAMPLERS)
-def test_linear_regression_has_its_closed_form(sampler: samplers.Sampler) -> None:
-    rng = np.random.default_rng(5)
-    x = rng.normal(size=(25, 4)) * np.array([1, 3, 0.3, 1])
-    y = x @ np.array([1.0, -0.5, 2.0, 0.0]) + 0.7 * rng.normal(size=25)
-    posterior = Posterior(
-        log_prior=lambda p: priors.Normal(1.5).log_prob({"w": p}),
-        log_likelihood=lambda p, d: likelihoods.Gaussian(0.7).log_prob(d[0] @ p, d[1]),
-        data=(jnp.asarray(x, jnp.float32), jnp.asarray(y, jnp.float32)),
-        temperature=0.5,
-    )
-    precision = np.eye(4) / 1.5**2 + x.T @ x / 0.7**2 / 0.5
-    covariance = np.linalg.inv(precision)
-    mean = covariance @ x.T @ y / 0.7**2 / 0.5
-    draws = run(posterior, jnp.zeros((4, 4)), sampler).params.astype(np.float64)
-    check_mean(draws, mean)
-    check_mean((draws - mean)[..., :, None] * (draws - mean)[..., None, :], covariance)
+    for values, truth in known_moments(draws.params).values():
+        check_mean(values, truth)
 
 
 def test_the_distance_of_a_draw_to_the_truth_is_twice_that_of_the_posterior_mean() -> None:
@@ -75,10 +43,14 @@ def test_the_distance_of_a_draw_to_the_truth_is_twice_that_of_the_posterior_mean
     rng = np.random.default_rng(6)
     n, truth = 200, rng.normal(size=200)
     observed = jnp.asarray(truth + rng.normal(size=n), jnp.float32)
-    draws = run(
+    draws = samplers.sample(
+        jax.random.key(11),
         lambda t: -0.5 * jnp.sum(t**2) - 0.5 * jnp.sum((observed - t) ** 2),
         jnp.zeros((4, n)),
         samplers.HMC(n_leapfrog=12),
+        n_warmup=500,
+        n_draws=1500,
+        progress=False,
     ).params.astype(np.float64)
     mean = draws.mean((0, 1))
     ratio = ((draws - truth) ** 2).mean((0, 1)) / 2 - (mean - truth) ** 2
