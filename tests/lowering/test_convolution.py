@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from jax import Array
 
-from bayes_vs_sgd.lowering import Window, convolve
+from bayes_vs_sgd.lowering import Window, convolution, convolve
 
 SPACE = (7, 8, 6)
 
@@ -22,6 +22,12 @@ WINDOWS = {
 }
 # (stack, in, out)
 FEATURES = {"one": (1, 3, 4), "stack": (2, 3, 2), "depthwise": (4, 1, 1), "widening": (2, 1, 3)}
+
+
+@pytest.fixture(autouse=True)
+def no_products(monkeypatch: pytest.MonkeyPatch) -> None:
+    """These kernels are small, and the primitive is for the large ones."""
+    monkeypatch.setattr(convolution, "_FEW_WEIGHTS", 0)
 
 
 def case(window: str, features: str, n_axes: int, dtype: type) -> tuple[Array, Array, Window]:
@@ -79,8 +85,12 @@ def test_values_and_derivatives_are_those_of_xla(window: str, features: str) -> 
     compare(*case(window, features, 2, np.float32), 2e-5)
 
 
+@pytest.mark.parametrize("limit", [0, 1000], ids=["primitive", "product"])
 @pytest.mark.parametrize("window", WINDOWS)
-def test_doubles_are_exact(window: str, float64: None) -> None:
+def test_doubles_are_exact(
+    window: str, limit: int, monkeypatch: pytest.MonkeyPatch, float64: None
+) -> None:
+    monkeypatch.setattr(convolution, "_FEW_WEIGHTS", limit)
     compare(*case(window, "one", 2, np.float64), 1e-12)
 
 
@@ -133,6 +143,25 @@ def test_nested_vmaps_and_a_scan_are_loops_too() -> None:
         [jnp.stack([jnp.stack([by_xla(i, k, moves) for i, k in zip(images, kernels, strict=False)])] * 3)],
         2e-5,
     )  # fmt: skip
+
+
+def test_a_small_kernel_is_a_matrix_product(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    x, kernel, moves = case("same", "one", 2, np.float32)
+
+    def loop(kernel: Array, x: Array) -> Array:
+        gradient = jax.grad(lambda k: jnp.sin(convolve(x, k, moves)).sum())
+        return jax.lax.fori_loop(0, 3, lambda _, k: k - gradient(k), kernel)
+
+    results = {}
+    for limit in (0, 32):
+        monkeypatch.setattr(convolution, "_FEW_WEIGHTS", limit)
+        results[limit] = jax.jit(lambda k, x: loop(k, x))(kernel, x)
+    np.testing.assert_allclose(results[0], results[32], rtol=1e-4, atol=1e-4)
+    text = jax.jit(loop).lower(kernel, x).as_text()
+    assert "stablehlo.convolution" not in text
+    assert "stablehlo.dot_general" in text
 
 
 def test_every_convolution_of_a_gradient_lies_as_eigen_takes_it() -> None:

@@ -1,6 +1,8 @@
 """Large models: the exact sum over micro-batches, rows shared by devices, memory that stays bounded."""
 
 import dataclasses
+import subprocess
+import sys
 from pathlib import Path
 
 import jax
@@ -183,3 +185,39 @@ def test_draws_on_the_disk_are_read_where_they_are_indexed(
     assert lazy.params.chunks[1] < 50
     np.testing.assert_array_equal(lazy.params[:, -5:], whole.params[:, -5:])
     np.testing.assert_array_equal(lazy.last, whole.last)
+
+
+STREAM = """
+import resource, sys
+from bayes_vs_sgd import samplers
+samplers.use_devices("cpu", 2)
+import jax, jax.numpy as jnp
+
+def run(n_draws, folder):
+    return samplers.sample(
+        jax.random.key(0),
+        lambda x: -0.5 * jnp.sum(x**2),
+        jnp.zeros((2, 250_000)),
+        samplers.HMC(n_leapfrog=1),
+        n_warmup=2,
+        n_draws=n_draws,
+        checkpoint=folder,
+        in_memory=False,
+        progress=False,
+    )
+
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+run(100, sys.argv[1] + "/few")
+few = peak()
+draws = run(600, sys.argv[1] + "/many")
+assert draws.params.nbytes > 1e9
+print(peak() - few)
+"""
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_draws_on_the_disk(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", STREAM, str(tmp_path)], capture_output=True, text=True, check=True
+    )
+    assert float(done.stdout) < 250e6
