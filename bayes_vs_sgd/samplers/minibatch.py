@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 from ..checks import require_count
 from .devices import DATA_AXIS
 from .kernel import Kernel, Stats, require_parts
+from .noise import random_bits
 from .schedules import CosineCycles, Schedule, as_schedule
 
 # Position → (log density estimate, its gradient).
@@ -122,18 +123,16 @@ def minibatch_kernel(target: Any, settings: MinibatchSettings, start: Start, mov
         centre = Centre(params, *full(params)) if has_centre else None
         return Chain(params, start(key, params), order, centre)
 
-    def estimate(chain: Chain, rows: Int[Array, " b"]) -> Estimate:
+    def estimate(key: PRNGKeyArray, chain: Chain, iteration: Array) -> tuple[Array, Estimate]:
+        if is_full:
+            return chain.order, jax.value_and_grad(target.log_density)(chain.position)
+        order, rows = next_batch(key, chain.order, iteration, batch_size)
         batch = jax.tree.map(lambda a: a[rows], target.data)
-        return estimate_gradient(target, batch, chain.position, chain.centre)
+        return order, estimate_gradient(target, batch, chain.position, chain.centre)
 
     def step(key: PRNGKeyArray, chain: Chain, iteration: Array) -> tuple[Chain, Stats]:
         key_order, key_move = jax.random.split(key)
-        if is_full:
-            value, gradient = jax.value_and_grad(target.log_density)(chain.position)
-        else:
-            order, rows = next_batch(key_order, chain.order, iteration, batch_size)
-            chain = chain._replace(order=order)
-            value, gradient = estimate(chain, rows)
+        order, (value, gradient) = estimate(key_order, chain, iteration)
         has_noise = schedule.is_sampling(iteration) if isinstance(schedule, CosineCycles) else None
         now = Step(schedule(iteration).astype(value.dtype), has_noise, iteration)
         position, auxiliary, stats = move(key_move, chain.position, chain.auxiliary, gradient, now)
@@ -146,7 +145,7 @@ def minibatch_kernel(target: Any, settings: MinibatchSettings, start: Start, mov
         }
         if has_noise is not None:
             stats["sampling_stage"] = has_noise
-        return chain._replace(position=position, auxiliary=auxiliary), stats
+        return Chain(position, auxiliary, order, chain.centre), stats
 
     return Kernel(init, step, lambda chain: chain.position)
 
@@ -169,7 +168,7 @@ def next_batch(
     place = iteration % (n_rows // batch_size)
     order = jax.lax.cond(
         place == 0,
-        lambda old: jax.random.permutation(key, jnp.arange(n_rows, dtype=old.dtype)),
+        lambda _: _permutation(key, n_rows),
         lambda old: old,
         order,
     )
@@ -199,6 +198,13 @@ def mean_square(tree: Any) -> Float[Array, ""]:
     """The mean of the squares of all numbers in a tree."""
     leaves = [leaf.ravel() for leaf in jax.tree.leaves(tree)]
     return sum(jnp.vdot(a, a) for a in leaves) / sum(a.size for a in leaves)
+
+
+def _permutation(key: PRNGKeyArray, n: int) -> Int[Array, " {n}"]:
+    # Two of the numbers are equal with probability n²/2³³, and then in no order that would matter.
+    return jax.lax.sort(
+        (random_bits(key, n), jnp.arange(n, dtype=jnp.int32)), num_keys=1, is_stable=False
+    )[1]
 
 
 def _local_batch_size(target: Any, batch_size: int) -> int:

@@ -1,4 +1,4 @@
-"""Standard normals in the shape of a tree, the same numbers as ``jax.random.normal`` makes."""
+"""Random bits and normals that a step can afford: on a CPU in half the time of ``jax.random``."""
 
 from typing import Any
 
@@ -8,39 +8,49 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, PRNGKeyArray, UInt32
 
-# Salmon, Moraes, Dror & Shaw 2011.
+# Threefry's rotations and key parity (Salmon, Moraes, Dror & Shaw 2011).
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 _PARITY = np.uint32(0x1BD11BDA)
+# Giles 2010, Approximating the erfinv function, single precision: coefficients for w < 5 and beyond.
+_CENTRAL = (
+    2.81022636e-08, 3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087,
+    -0.00125372503, -0.00417768164, 0.246640727, 1.50140941,
+)  # fmt: skip
+_TAIL = (
+    -0.000200214257, 0.000100950558, 0.00134934322, -0.00367342844, 0.00573950773,
+    -0.0076224613, 0.00943887047, 1.00167406, 2.83297682,
+)  # fmt: skip
 
 
 def normal_like(key: PRNGKeyArray, tree: Any, when: Bool[Array, ""] | None = None) -> Any:
-    """Independent standard normals in the shape of a tree; zeros unless ``when``."""
+    """Independent standard normals in the shape of a tree; zeros unless ``when``.
+
+    They are drawn at once for all leaves, and are the numbers of ``jax.random.normal`` for as many,
+    but for rounding.
+    """
     flat, unravel = ravel_pytree(tree)
 
     def draw() -> Array:
-        return _normal(key, flat.shape[0], flat.dtype)
+        if flat.dtype != jnp.float32:
+            return jax.random.normal(key, flat.shape, flat.dtype)
+        # The barrier keeps XLA from making the bits once for each use of them.
+        return _normal(jax.lax.optimization_barrier(random_bits(key, flat.size)))
 
     return unravel(
         draw() if when is None else jax.lax.cond(when, draw, lambda: jnp.zeros_like(flat))
     )
 
 
-def _normal(key: PRNGKeyArray, n: int, dtype: Any) -> Float[Array, " n"]:
-    is_threefry = jax.random.key_impl(key) == "threefry2x32"
-    if not is_threefry or dtype != jnp.float32 or not jax.config.jax_threefry_partitionable:
-        return jax.random.normal(key, (n,), dtype)
-    # On a CPU JAX runs the rounds of threefry as a loop over arrays. Written out they are one loop
-    # over numbers in registers, in half the time; the barrier keeps XLA from running it twice.
-    bits = jax.lax.optimization_barrier(_bits(jax.random.key_data(key), n))
-    one_to_two = jax.lax.bitcast_convert_type((bits >> 9) | np.uint32(0x3F800000), jnp.float32)
-    least = np.nextafter(np.float32(-1), np.float32(0))
-    uniform = jnp.maximum(least, (one_to_two - 1) * (1 - least) + least)
-    return np.float32(2**0.5) * jax.lax.erf_inv(uniform)
+def random_bits(key: PRNGKeyArray, n: int) -> UInt32[Array, " n"]:
+    """The same as ``jax.random.bits(key, (n,))``.
 
-
-def _bits(key: UInt32[Array, "2"], n: int) -> UInt32[Array, " n"]:
-    """32 bits for each of the counters 0…n−1, by 20 rounds of threefry."""
-    words = (key[0], key[1], key[0] ^ key[1] ^ _PARITY)
+    On a CPU JAX runs the 20 rounds of threefry as a loop over arrays; written out, each number stays
+    in a register through all of them.
+    """
+    if jax.random.key_impl(key) != "threefry2x32" or not jax.config.jax_threefry_partitionable:
+        return jax.random.bits(key, (n,))
+    first, second = jax.random.key_data(key)
+    words = (first, second, first ^ second ^ _PARITY)
     a, b = words[0], jnp.arange(n, dtype=jnp.uint32) + words[1]
     for group in range(5):
         for turn in _ROTATIONS[group % 2]:
@@ -48,3 +58,18 @@ def _bits(key: UInt32[Array, "2"], n: int) -> UInt32[Array, " n"]:
             b = a ^ ((b << np.uint32(turn)) | (b >> np.uint32(32 - turn)))
         a, b = a + words[(group + 1) % 3], b + words[(group + 2) % 3] + np.uint32(group + 1)
     return a ^ b
+
+
+def _normal(bits: UInt32[Array, " n"]) -> Float[Array, " n"]:
+    """√2 erfinv(u), with u uniform in (−1, 1) from the upper 23 bits."""
+    one_to_two = jax.lax.bitcast_convert_type((bits >> 9) | np.uint32(0x3F800000), jnp.float32)
+    least = np.nextafter(np.float32(-1), np.float32(0))
+    u = jnp.maximum(least, (one_to_two - 1) * (1 - least) + least)
+    # JAX's erf_inv takes log1p(−u²) here, which is slower, and off by up to 6e-6 in the tails.
+    w = -jnp.log((1 - u) * (1 + u))
+    is_central = w < 5
+    x = jnp.where(is_central, w - 2.5, jnp.sqrt(w) - 3)
+    polynomial = jnp.zeros_like(x)
+    for central, tail in zip(_CENTRAL, _TAIL, strict=True):
+        polynomial = jnp.where(is_central, np.float32(central), np.float32(tail)) + polynomial * x
+    return np.float32(2**0.5) * polynomial * u
