@@ -1,14 +1,11 @@
 """Lowered networks against the same networks written in JAX by hand: value and gradient, jitted.
 
-``python -m benchmarks.lowering`` prints, for every network and way of calling it, the milliseconds
-of one gradient of the lowered network and of each hand-written form, and the ratio to the fastest
-of these. All forms of a row are compiled first and then timed in turns, so that a busy machine
-slows them alike; a turn lasts a fifth of a second or one call, and medians over the turns are shown,
-of the ratios too. The forms are checked to agree first.
-
 The ways: one network; eight side by side (``vmap`` over parameters); gradient steps in a
-``lax.scan``; eight networks in a ``lax.scan``. A last line for each says how long making the network
-took.
+``lax.scan``; eight networks in a ``lax.scan``. The forms are checked to agree first.
+
+``rows`` has the telling ways alone. ``python -m benchmarks.lowering`` prints, for every network and
+way, the milliseconds of one gradient of the lowered network and of each hand-written form, and the
+ratio of times to the fastest of these; a last line for each says how long making the network took.
 """
 
 import argparse
@@ -16,7 +13,7 @@ import operator
 import os
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -30,9 +27,22 @@ from bayes_vs_sgd import Network
 from bayes_vs_sgd.lowering import lower
 from models import CNN, MLP, Decoder, EncoderDecoder, ResNet18, ResNet20, normalization
 
+from .measure import Effort, Form, Row, compare, time_in_turns
+
 Params = dict[str, jax.Array]
 Forward = Callable[[Params, jax.Array], jax.Array]
 
+# The work, and the CPU devices that JAX shows.
+CASES = {
+    "MLP 64-64-64-10, 400 rows": 1,
+    "CNN k=8, 64 images 3×32×32": 1,
+    "Decoder 2×128, 128 rows of 5 tokens": 1,
+}
+# Those that tell a loop from a single call; XLA's convolution takes 11 s a gradient in some others.
+_TELLING = {"MLP": ("scan", "scan of vmap 8"), "CNN": ("one", "scan"), "Decoder": ("scan",)}
+_GOAL = 0.9
+
+_WAYS = ("one", "vmap 8", "scan", "scan of vmap 8")
 _N_CHAINS = 8
 _N_STEPS = 4
 _TURN = 0.2
@@ -179,8 +189,18 @@ def ways(forward: Forward, x: jax.Array, y: jax.Array) -> dict[str, Callable[[Pa
     }
 
 
+def rows(case: str, effort: Effort) -> Iterator[Row]:
+    """The telling ways of one network."""
+    module, x, by_hand = cases()[case]
+    network = Network(module, x[:4])
+    forms, params, inputs, y = prepared(network, module, x, by_hand)
+    for way in _TELLING[case.split()[0]]:
+        lowered, *others = timed_forms(forms, params, inputs, y, way)
+        yield from compare("lowering", f"{case}, {way}", "gradients", [lowered], others, effort)
+
+
 def main() -> None:
-    """Time every case and print a table."""
+    """Time every network in every way and print a table of its own."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--turns", type=int, default=9, help="timed repeats of every form")
     parser.add_argument("--only", default="", help="networks whose name begins so")
@@ -195,13 +215,7 @@ def main() -> None:
     chosen = {name: case for name, case in cases().items() if name.startswith(settings.only)}
     for name, (module, x, by_hand) in chosen.items():
         network, seconds = make(module, x[:4])
-        params = {n: jnp.asarray(v) for n, v in network.from_torch(module).items()}
-        forms: dict[str, Forward] = {"lowered": network.apply, **by_hand}
-        inputs, y = jnp.asarray(x), jnp.zeros(len(x), int)
-        expected = network.apply(params, inputs)
-        for form, forward in by_hand.items():
-            np.testing.assert_allclose(forward(params, inputs), expected, atol=2e-4, err_msg=form)
-        report(name, forms, params, inputs, y, n_turns)
+        report(name, *prepared(network, module, x, by_hand), n_turns)
         print(f"| {name} | {seconds} |", flush=True)
     images, tokens = np.zeros((4, 3, 32, 32), np.float32), np.zeros((4, 5), int)
     deep: dict[str, tuple[nn.Module, Any]] = {
@@ -230,38 +244,52 @@ def make(module: nn.Module, inputs: Any) -> tuple[Network, str]:
     )
 
 
+def prepared(
+    network: Network, module: nn.Module, x: np.ndarray, by_hand: dict[str, Forward]
+) -> tuple[dict[str, Forward], Params, jax.Array, jax.Array]:
+    """All forms of a network, checked to agree; parameters, inputs and classes."""
+    params = {n: jnp.asarray(v) for n, v in network.from_torch(module).items()}
+    forms: dict[str, Forward] = {"lowered": network.apply, **by_hand}
+    inputs, y = jnp.asarray(x), jnp.zeros(len(x), int)
+    expected = network.apply(params, inputs)
+    for form, forward in by_hand.items():
+        np.testing.assert_allclose(forward(params, inputs), expected, atol=2e-4, err_msg=form)
+    return forms, params, inputs, y
+
+
+def timed_forms(
+    forms: dict[str, Forward], params: Params, x: jax.Array, y: jax.Array, way: str
+) -> list[Form]:
+    """Every form's gradients in one way; the lowered form first."""
+    is_many = "vmap" in way
+    start = jax.tree.map(lambda a: jnp.stack([a] * _N_CHAINS), params) if is_many else params
+
+    def run(gradients: Callable[[Params], Any]) -> None:
+        jax.block_until_ready(gradients(start))
+
+    return [
+        Form(
+            name,
+            partial(run, ways(forward, x, y)[way]),
+            float(_N_STEPS if "scan" in way else 1),
+            goal=_GOAL,
+        )
+        for name, forward in forms.items()
+    ]
+
+
 def report(
     name: str, forms: dict[str, Forward], params: Params, x: jax.Array, y: jax.Array, n_turns: int
 ) -> None:
-    """Time all forms in turns, way by way."""
-    stacked = jax.tree.map(lambda a: jnp.stack([a] * _N_CHAINS), params)
-    compiled = {form: ways(forward, x, y) for form, forward in forms.items()}
-    for way in compiled["lowered"]:
-        start = stacked if "vmap" in way else params
-        n_gradients = _N_STEPS if "scan" in way else 1
-        seconds: dict[str, list[float]] = {form: [] for form in forms}
-        n_calls = {form: n_calls_in_a_turn(compiled[form][way], start) for form in forms}
-        for _ in range(n_turns):
-            for form in forms:
-                before = time.perf_counter()
-                for _ in range(n_calls[form]):
-                    result = compiled[form][way](start)
-                jax.block_until_ready(result)
-                n_done = n_calls[form] * n_gradients
-                seconds[form].append((time.perf_counter() - before) / n_done)
+    """Time all forms in turns, way by way; of many networks the time is that of all together."""
+    for way in _WAYS:
+        timed = time_in_turns(timed_forms(forms, params, x, y, way), Effort(n_turns, _TURN))
+        seconds = {form: speed.wall for form, speed in timed.items()}
         medians = {form: statistics.median(times) for form, times in seconds.items()}
         fastest = min((form for form in forms if form != "lowered"), key=medians.__getitem__)
         ratios = map(operator.truediv, seconds["lowered"], seconds[fastest])
         shown = ", ".join(f"{form} {1e3 * value:.2f}" for form, value in medians.items())
         print(f"| {name} | {way} | {shown} | {statistics.median(ratios):.2f} |", flush=True)
-
-
-def n_calls_in_a_turn(function: Callable[[Params], Any], params: Params) -> int:
-    """Compile, and count the calls that take ``_TURN`` seconds, so that none is all overhead."""
-    jax.block_until_ready(function(params))
-    before = time.perf_counter()
-    jax.block_until_ready(function(params))
-    return max(1, round(_TURN / (time.perf_counter() - before)))
 
 
 if __name__ == "__main__":

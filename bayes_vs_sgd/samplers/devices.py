@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -100,7 +101,7 @@ class ChainMap:
 
     def shapes(self, function: Callable[..., Any], *, rows: bool = False) -> Callable[..., Any]:
         """The shapes of what ``jit`` of the same function returns, without compiling it."""
-        return lambda *args: jax.eval_shape(self._map(function, 0, rows), *args)
+        return partial(jax.eval_shape, self._map(function, 0, rows))
 
     def _map(self, function: Callable[..., Any], n_shared: int, rows: bool) -> Callable[..., Any]:
         def run(*args: Any) -> Any:

@@ -77,7 +77,8 @@ def program(
     return lambda length: _build(*arguments, length)
 
 
-@lru_cache(maxsize=8)
+# A run takes two, for its shapes and for itself.
+@lru_cache(maxsize=64)
 def _build(
     template: Template,
     sampler: Sampler,
