@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--only", nargs="+", choices=BENCHMARKS, help="these benchmarks alone")
-    parser.add_argument("--turns", type=int, default=5, help="timed repeats of every form")
+    parser.add_argument("--turns", type=int, default=3, help="timed repeats of every form")
     parser.add_argument("--seconds", type=float, default=1.0, help="length of a turn of a form")
     parser.add_argument("--scale", type=float, default=1.0, help="factor on the long single runs")
     parser.add_argument("--out", type=Path, help=f"the table's file; {RESULTS.name} where all run")

@@ -133,7 +133,7 @@ def rows(case: str, effort: Effort) -> Iterator[Row]:
     }
     runs[PEER] = numpyro_run(work, scaled(NUMPYRO, effort.scale))
     results: dict[str, list[Result]] = {name: [] for name in runs}
-    for seed in range(max(1, effort.n_turns // 2)):
+    for seed in range((effort.n_turns + 1) // 2):
         for name, run in runs.items():
             results[name].append(run(seed))
     for plan in PLANS:

@@ -22,7 +22,7 @@ class Effort:
         scale: Factor on the lengths of the runs that are too long to be repeated.
     """
 
-    n_turns: int = 5
+    n_turns: int = 3
     seconds: float = 1.0
     scale: float = 1.0
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..checks import require_count, require_positive
-from .kernel import Kernel, Stats, Target
+from .kernel import Kernel, LogDensity, Stats, Target
 
 if TYPE_CHECKING:
     from blackjax.mcmc.hmc import HMCState
@@ -74,18 +74,18 @@ class HMC:
         import blackjax
         from blackjax.mcmc.metrics import default_metric
 
+        from .leapfrog import leapfrog
         from .step_size import dual_averaging
         from .warmup import windowed
-
-        move = blackjax.hmc.build_kernel()
-        log_density = target.log_density
 
         def transition(
             key: PRNGKeyArray,
             chain: "HMCState",
+            log_density: LogDensity,
             step_size: Float[Array, ""],
             inverse_mass: Float[Array, " d"],
         ) -> tuple["HMCState", Stats]:
+            move = blackjax.hmc.build_kernel(leapfrog(inverse_mass))
             key_move, key_jitter = jax.random.split(key)
             jitter = self.step_size_jitter * jax.random.uniform(
                 key_jitter, (), step_size.dtype, minval=-1.0, maxval=1.0
@@ -110,7 +110,7 @@ class HMC:
 
         return windowed(
             transition,
-            log_density,
+            target.log_density,
             dual_averaging(self.target_acceptance),
             n_warmup=n_warmup,
             step_size=self.step_size,

@@ -99,10 +99,11 @@ def gather_chains(tree: Any) -> Any:
 
 def chain_number() -> Array | int:
     """Which chain this is, counted from 0 in the order of ``gather_chains``."""
-    lane = jax.lax.axis_index(LANE_AXIS) if _is_bound(LANE_AXIS) else 0
-    if not _is_bound(DEVICE_AXIS):
-        return lane
-    return jax.lax.axis_index(DEVICE_AXIS) * jax.lax.axis_size(LANE_AXIS) + lane
+    lane: Array | int = 0
+    n_lanes = 1
+    if _is_bound(LANE_AXIS):
+        lane, n_lanes = jax.lax.axis_index(LANE_AXIS), jax.lax.axis_size(LANE_AXIS)
+    return lane + (jax.lax.axis_index(DEVICE_AXIS) * n_lanes if _is_bound(DEVICE_AXIS) else 0)
 
 
 def _is_bound(axis: str) -> bool:

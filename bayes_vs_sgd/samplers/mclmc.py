@@ -64,11 +64,12 @@ class MCLMC:
         def transition(
             key: PRNGKeyArray,
             chain: "IntegratorState",
+            log_density: LogDensity,
             step_size: Float[Array, ""],
             inverse_mass: Float[Array, " d"],
         ) -> tuple["IntegratorState", Stats]:
             length = self.decoherence * math.sqrt(inverse_mass.size)
-            new, info = move(key, chain, target.log_density, inverse_mass, length, step_size)
+            new, info = move(key, chain, log_density, inverse_mass, length, step_size)
             return new, {
                 "diverging": ~info.nonans,
                 "energy_error": info.energy_change,
@@ -135,6 +136,7 @@ class AdjustedMCLMC:
         def transition(
             key: PRNGKeyArray,
             chain: "HMCState",
+            log_density: LogDensity,
             step_size: Float[Array, ""],
             inverse_mass: Float[Array, " d"],
         ) -> tuple["HMCState", Stats]:
@@ -143,7 +145,7 @@ class AdjustedMCLMC:
             new, info = move(
                 key_move,
                 DynamicHMCState(*chain, key_length),
-                target.log_density,
+                log_density,
                 step_size,
                 inverse_mass_matrix=inverse_mass,
                 integration_steps_params=(length / step_size,),

@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..checks import require_count, require_positive
 from .hmc import Backend, require_backend
-from .kernel import Kernel, Stats, Target
+from .kernel import Kernel, LogDensity, Stats, Target
 
 if TYPE_CHECKING:
     from blackjax.mcmc.hmc import HMCState
@@ -55,18 +55,18 @@ class NUTS:
         # Importing BlackJAX starts JAX, after which its devices cannot be chosen any more.
         import blackjax
 
+        from .leapfrog import leapfrog
         from .step_size import dual_averaging
         from .warmup import windowed
-
-        move = blackjax.nuts.build_kernel()
-        log_density = target.log_density
 
         def transition(
             key: PRNGKeyArray,
             chain: "HMCState",
+            log_density: LogDensity,
             step_size: Float[Array, ""],
             inverse_mass: Float[Array, " d"],
         ) -> tuple["HMCState", Stats]:
+            move = blackjax.nuts.build_kernel(leapfrog(inverse_mass))
             new, info = move(key, chain, log_density, step_size, inverse_mass, self.max_tree_depth)
             return new, {
                 "acceptance_rate": info.acceptance_rate,
@@ -78,7 +78,7 @@ class NUTS:
 
         return windowed(
             transition,
-            log_density,
+            target.log_density,
             dual_averaging(self.target_acceptance),
             n_warmup=n_warmup,
             step_size=self.step_size,

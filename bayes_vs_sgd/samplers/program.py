@@ -105,13 +105,13 @@ def _build(
             value, finite = _evaluate(template(data).log_density, params, with_gradient)
             return kernel(data).init(jax.random.fold_in(key, _INIT), params), value, finite
 
-        states, values, finite = jax.vmap(one, axis_name=LANE_AXIS)(keys, params)
+        states, values, finite = _over_lanes(one)(keys, params)
         zero = jnp.zeros(finite.shape, jnp.int32)
         return Chains(states, zero, zero.astype(bool)), values, finite
 
     def advance(data: Any, keys: Any, chains: Chains, start: Array, stop: Array) -> Any:
         one_draw = _draw(kernel(data), n_warmup, thin)
-        keep = jax.vmap(lambda state: kept(kernel(data), state))
+        keep = _over_lanes(lambda state: kept(kernel(data), state))
 
         def buffer(like: Any) -> Any:
             return jax.tree.map(
@@ -146,7 +146,7 @@ def _build(
         return chains, sums, (draws, stats)
 
     def params(data: Any, chains: Chains) -> Any:
-        return jax.vmap(kernel(data).params)(chains.states)
+        return _over_lanes(kernel(data).params)(chains.states)
 
     def like(data: Any, keys: Any, params: Any) -> tuple[Any, Any]:
         def one(key: PRNGKeyArray, params: Any) -> tuple[Any, Any]:
@@ -154,7 +154,7 @@ def _build(
             _, stats = kernel(data).step(key, state, jnp.asarray(0))
             return kept(kernel(data), state)[0], stats
 
-        return jax.vmap(one, axis_name=LANE_AXIS)(keys, params)
+        return _over_lanes(one)(keys, params)
 
     return Program(
         chains,
@@ -165,6 +165,18 @@ def _build(
     )
 
 
+def _over_lanes(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``vmap`` over the chains of one device; of one alone the function itself, which is faster."""
+
+    def mapped(*trees: Any) -> Any:
+        if len(jax.tree.leaves(trees)[0]) > 1:
+            return jax.vmap(function, axis_name=LANE_AXIS)(*trees)
+        first = jax.tree.map(lambda a: a[0], trees)
+        return jax.tree.map(lambda a: jnp.asarray(a)[None], function(*first))
+
+    return mapped
+
+
 def _draw(kernel: Kernel, n_warmup: int, thin: int) -> Callable[..., Any]:
     """One iteration of the warm-up, or the ``thin`` iterations of one draw, of all chains."""
 
@@ -172,7 +184,7 @@ def _draw(kernel: Kernel, n_warmup: int, thin: int) -> Callable[..., Any]:
         def one(key: PRNGKeyArray, state: Any) -> tuple[Any, Any]:
             return kernel.step(jax.random.fold_in(key, iteration), state, iteration)
 
-        return jax.vmap(one, axis_name=LANE_AXIS)(keys, states)
+        return _over_lanes(one)(keys, states)
 
     if thin == 1:
         return iterate

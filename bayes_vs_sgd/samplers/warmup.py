@@ -13,14 +13,16 @@ import jax.numpy as jnp
 from blackjax.adaptation.mass_matrix import mass_matrix_adaptation
 from blackjax.adaptation.window_adaptation import build_schedule
 from blackjax.mcmc.hmc import init as hmc_init
+from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from .kernel import Kernel, LogDensity, Stats
 from .step_size import StepSizeSearch
 
-# (key, chain, step size, inverse mass diagonal) → (chain, statistics); a chain has BlackJAX's
-# attributes ``position`` and ``logdensity``.
-Transition = Callable[[PRNGKeyArray, Any, Float[Array, ""], Float[Array, " d"]], tuple[Any, Stats]]
+# (key, chain, log density, step size, inverse mass diagonal) → (chain, statistics), all on one vector.
+Transition = Callable[
+    [PRNGKeyArray, Any, LogDensity, Float[Array, ""], Float[Array, " d"]], tuple[Any, Stats]
+]
 StartChain = Callable[[PRNGKeyArray, Any, LogDensity], Any]
 
 
@@ -54,7 +56,9 @@ def windowed(
     given and the identity are used.
 
     Args:
-        transition: (key, chain, step size, inverse mass diagonal) → (chain, statistics).
+        transition: (key, chain, log density, step size, inverse mass diagonal) → (chain, statistics).
+            The chain is a state of BlackJAX's, and its parameters are one vector here: in a loop
+            of leapfrog steps one long array costs less than many short ones.
         log_density: The target.
         search: How the step size follows from the statistics; begun again after every window.
         n_warmup: Iterations that adapt.
@@ -88,7 +92,11 @@ def windowed(
 
     def step(key: PRNGKeyArray, state: Adapted, iteration: Array) -> tuple[Adapted, Stats]:
         inverse_mass = state.mass.inverse_mass_matrix
-        chain, stats = transition(key, state.chain, state.step_size, inverse_mass)
+        flat, unravel = _flattened(state.chain)
+        flat, stats = transition(
+            key, flat, lambda x: log_density(unravel(x)), state.step_size, inverse_mass
+        )
+        chain = _map_parameters(unravel, flat)
         stats |= {"step_size": state.step_size, "lp": chain.logdensity}
         state = state._replace(chain=chain)
         if n_warmup > 0:
@@ -101,3 +109,14 @@ def windowed(
         return state, stats
 
     return Kernel(init, step, lambda state: state.chain.position)
+
+
+def _flattened(chain: Any) -> tuple[Any, Callable[[Array], Any]]:
+    """The chain with its parameters, gradient and momentum as vectors, and the way back of one."""
+    _, unravel = ravel_pytree(chain.position)
+    return _map_parameters(lambda tree: ravel_pytree(tree)[0], chain), unravel
+
+
+def _map_parameters(function: Callable[[Any], Any], chain: Any) -> Any:
+    names = {"position", "logdensity_grad", "momentum"} & set(chain._fields)
+    return chain._replace(**{name: function(getattr(chain, name)) for name in names})

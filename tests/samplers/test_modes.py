@@ -67,6 +67,7 @@ def check_modes(draws: Draws) -> None:
         within((x[..., i] ** 2).mean(), VARIANCE, az.mcse(x[..., i] ** 2))
 
 
+@pytest.mark.slow
 def test_parallel_tempering_weighs_both_modes() -> None:
     draws = tempered()
     check_modes(draws)

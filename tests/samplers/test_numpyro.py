@@ -301,6 +301,7 @@ def as_model(posterior: Posterior) -> object:
     return model
 
 
+@pytest.mark.slow
 def test_hmcecs_draws_from_linear_regression_in_closed_form() -> None:
     rng = np.random.default_rng(5)
     x = rng.normal(size=(80, 3)) * np.array([1, 3, 0.3])
@@ -356,6 +357,7 @@ def test_hmcecs_draws_from_logistic_regression_as_quadrature_has_it() -> None:
     assert draws.stats["row_acceptance_rate"].mean() > 0.9
 
 
+@pytest.mark.slow
 def test_rows_and_parameters_have_their_joint_distribution() -> None:
     # Five rows, batches of three: all 125 choices of rows can be summed over.
     y = np.array([0.6, 0.8, 1.2, 1.5, 0.9])

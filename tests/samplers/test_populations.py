@@ -19,6 +19,7 @@ from tests.conftest import within
 SMC = samplers.TemperedSMC(n_particles=300, sampler=samplers.HMC(n_leapfrog=6))
 NESTED = samplers.NestedSampling(n_live=100)
 SAMPLERS = {"smc": SMC, "nested": NESTED}
+SLOW_NESTED = ["smc", pytest.param("nested", marks=pytest.mark.slow)]
 N_RUNS = 16
 
 RNG = np.random.default_rng(5)
@@ -101,7 +102,7 @@ def check_moments(draws: Draws) -> None:
         within(values.mean(0), exact, sem)
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("name", SLOW_NESTED)
 def test_the_evidence_of_linear_regression_is_the_closed_form(name: str) -> None:
     draws = once(name)
     estimate = samplers.log_evidence(draws)
@@ -115,6 +116,7 @@ def test_the_evidence_of_linear_regression_is_the_closed_form(name: str) -> None
     assert ratio > 0.25
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_linear_regression_has_its_moments(name: str) -> None:
     draws = once(name)

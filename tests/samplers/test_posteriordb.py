@@ -166,7 +166,13 @@ def check(
                 within(ours.mean(), exact.mean(), error)
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if name.startswith("eight") else pytest.param(name, marks=pytest.mark.slow)
+        for name in CASES
+    ],
+)
 def test_nuts_recovers_a_reference_posterior(name: str, shared_data: Path) -> None:
     check(name, samplers.NUTS(target_acceptance=0.9), 1, 1000, shared_data / "posteriordb")
 
