@@ -21,6 +21,12 @@ samplers.use_devices("cpu", max(2, len(os.sched_getaffinity(0))))
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
 
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    """Modules are initialised alike in whatever order the tests run."""
+    torch.manual_seed(0)
+
+
 @pytest.fixture
 def float64() -> Iterator[None]:
     with jax.enable_x64(True):

@@ -17,9 +17,6 @@ import xarray as xr
 from bayes_vs_sgd import runs
 from studies import double_descent
 
-# The tests share one finished run, so they stay on one worker.
-pytestmark = pytest.mark.xdist_group("study")
-
 ROOT = Path(__file__).parents[1]
 TINY = [
     *("--widths", "2", "3", "5", "--n-train", "50", "--n-seeds", "4", "--ensemble-size", "2"),

@@ -80,8 +80,20 @@ def test_compiled_and_eager_steps_agree(name: str) -> None:
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("name", those(lambda case: case.n_chains == 4))
 def test_double_precision_stays_double(name: str, float64: None) -> None:
+    initial = jax.tree.map(lambda a: jnp.asarray(a, jnp.float64), regression_start(CASES[name]))
+    kernel = CASES[name].quick.kernel(REGRESSION, 20)
+    one = jax.tree.map(lambda a: a[0], initial)
+    state = jax.eval_shape(kernel.init, jax.random.key(1), one)
+    after, stats = jax.eval_shape(kernel.step, jax.random.key(0), state, jnp.asarray(0))
+    assert jax.tree.map(lambda a: a.dtype, after) == jax.tree.map(lambda a: a.dtype, state)
+    names = {a.dtype.name for a in jax.tree.leaves((jax.eval_shape(kernel.params, after), stats))}
+    assert "float64" in names and "float32" not in names
+
+
+@pytest.mark.parametrize("name", ["hmc", "sgld", "ghmc", "chees"])
+def test_draws_of_doubles_are_doubles(name: str, float64: None) -> None:
     initial = jax.tree.map(lambda a: jnp.asarray(a, jnp.float64), regression_start(CASES[name]))
     draws = run(name, initial=initial, n_warmup=20, n_draws=5)
     assert draws.params["w"].dtype == np.float64
