@@ -89,7 +89,8 @@ def test_double_precision_stays_double(name: str, float64: None) -> None:
     after, stats = jax.eval_shape(kernel.step, jax.random.key(0), state, jnp.asarray(0))
     assert jax.tree.map(lambda a: a.dtype, after) == jax.tree.map(lambda a: a.dtype, state)
     names = {a.dtype.name for a in jax.tree.leaves((jax.eval_shape(kernel.params, after), stats))}
-    assert "float64" in names and "float32" not in names
+    assert "float64" in names
+    assert "float32" not in names
 
 
 @pytest.mark.parametrize("name", ["hmc", "sgld", "ghmc", "chees"])
