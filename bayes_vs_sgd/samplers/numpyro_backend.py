@@ -41,13 +41,13 @@ class NumPyroMoves:
         make: Potential → NumPyro's kernel.
         n_warmup: Iterations that adapt.
         step_size_jitter: Relative half-width of the step size of one transition.
-        with_tree_depth: Whether the trajectories are trees, whose depth is a statistic.
+        max_tree_depth: Doublings at most of trajectories that are trees; None for others.
     """
 
     make: MakeKernel
     n_warmup: int
     step_size_jitter: float = 0.0
-    with_tree_depth: bool = False
+    max_tree_depth: int | None = None
 
     def kernel(self, log_density: LogDensity) -> Kernel:
         """The Markov kernel for one log density."""
@@ -96,8 +96,8 @@ class NumPyroMoves:
             "n_steps": jnp.asarray(new.num_steps, state.num_steps.dtype),
             "step_size": settings.step_size,
         }
-        if self.with_tree_depth:
-            stats["tree_depth"] = _tree_depth(stats["n_steps"])
+        if self.max_tree_depth is not None:
+            stats |= tree_statistics(_tree_depth(stats["n_steps"]), self.max_tree_depth)
         adapted = new.adapt_state._replace(step_size=step_size)
         return NumPyroChain(new.z, new.potential_energy, new.z_grad, adapted), stats
 
@@ -108,6 +108,11 @@ class NumPyroMoves:
         kernel = self.make(lambda params: -log_density(params))
         start = ParamInfo(chain.position, chain.potential, chain.gradient)
         return kernel, kernel.init(jax.random.key(0), self.n_warmup, start)
+
+
+def tree_statistics(depth: Array, most: int) -> Stats:
+    """The depth of a tree, and whether it could not become deeper."""
+    return {"tree_depth": depth, "reached_max_treedepth": depth >= most}
 
 
 def _tree_depth(n_steps: Array) -> Array:

@@ -56,6 +56,7 @@ class NUTS:
         import blackjax
 
         from .leapfrog import leapfrog
+        from .numpyro_backend import tree_statistics
         from .step_size import dual_averaging
         from .warmup import windowed
 
@@ -73,8 +74,7 @@ class NUTS:
                 "diverging": info.is_divergent,
                 "energy": info.energy,
                 "n_steps": info.num_integration_steps,
-                "tree_depth": info.num_trajectory_expansions,
-            }
+            } | tree_statistics(info.num_trajectory_expansions, self.max_tree_depth)
 
         return windowed(
             transition,
@@ -99,4 +99,4 @@ class NUTS:
                 max_tree_depth=self.max_tree_depth,
             )
 
-        return NumPyroMoves(make, n_warmup, with_tree_depth=True)
+        return NumPyroMoves(make, n_warmup, max_tree_depth=self.max_tree_depth)

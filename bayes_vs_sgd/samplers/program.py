@@ -208,7 +208,7 @@ def _draw(kernel: Kernel, n_warmup: int, thin: int) -> Callable[..., Any]:
 
 def _merge(name: str, old: Array, new: Array, n: Array) -> Array:
     """One statistic of a draw from those of its iterations, with ArviZ's meaning of it."""
-    if name == "diverging":
+    if name in ("diverging", "reached_max_treedepth"):
         return old | new
     if name == "n_steps":
         return old + new

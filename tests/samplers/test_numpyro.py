@@ -13,7 +13,16 @@ import pytest
 import scipy.stats as stats
 from numpyro import distributions, infer
 
-from bayes_vs_sgd import Dataset, Draws, Posterior, averaging, likelihoods, priors, samplers
+from bayes_vs_sgd import (
+    Dataset,
+    Draws,
+    Posterior,
+    averaging,
+    diagnostics,
+    likelihoods,
+    priors,
+    samplers,
+)
 from bayes_vs_sgd.samplers import hmcecs
 from bayes_vs_sgd.samplers.hmcecs import HMCECS
 from bayes_vs_sgd.samplers.numpyro_target import from_numpyro
@@ -75,7 +84,8 @@ def test_draws_depend_on_key_and_iteration_alone(name: str, draws: Draws) -> Non
 def test_statistics_mean_what_they_mean_elsewhere(name: str, draws: Draws) -> None:
     stats = draws.stats
     names = {"acceptance_rate", "diverging", "energy", "lp", "n_steps", "step_size"}
-    assert set(stats) == names | ({"tree_depth"} if name == "nuts" else set())
+    of_trees = {"tree_depth", "reached_max_treedepth"} if name == "nuts" else set()
+    assert set(stats) == names | of_trees
     expected = jax.vmap(jax.vmap(log_density))(draws.params)
     np.testing.assert_allclose(stats["lp"], expected, rtol=1e-4, atol=1e-4)
     kinetic = np.asarray(stats["energy"] + stats["lp"], np.float64)
@@ -88,8 +98,17 @@ def test_statistics_mean_what_they_mean_elsewhere(name: str, draws: Draws) -> No
         assert (2 ** (stats["tree_depth"] - 1) <= stats["n_steps"]).all()
         assert (stats["n_steps"] < 2 ** stats["tree_depth"]).all()
         assert stats["tree_depth"].max() > 1
+        assert not stats["reached_max_treedepth"].any()
     else:
         assert (stats["n_steps"] == 3).all()
+
+
+@pytest.mark.parametrize("backend", ["blackjax", "numpyro"])
+def test_trees_that_are_cut_off_are_counted(backend: str) -> None:
+    sampler = samplers.NUTS(max_tree_depth=2, step_size=1e-3, backend=backend)
+    draws = run(sampler, n_warmup=0, n_draws=20)
+    assert (draws.stats["tree_depth"] == 2).all()
+    assert diagnostics.sampler_summary(draws.stats)["n_at_max_tree_depth"] == 80
 
 
 def test_without_warm_up_the_given_step_size_and_the_identity_are_used() -> None:
