@@ -22,8 +22,9 @@ from .program import Chains, Program, program
 from .storage import Checkpoint, DrawStore, loaded, require_space
 from .targets import check_target, split_data
 
-# A run is cut into at least this many pieces: enough for a progress bar, few enough to cost nothing.
-_N_PIECES = 24
+# A run is cut into at least this many pieces: enough for a progress bar, and few, for at the end of
+# each the devices wait for the slowest.
+_N_PIECES = 8
 # Bytes of draws that are held on the devices, all together, before they are fetched.
 _BUFFER = 2**26
 # A piece takes about this long at most, so that a kill costs no more.
