@@ -18,15 +18,13 @@ from torch import nn
 from bayes_vs_sgd import Dataset, Network, Posterior, data, likelihoods, priors, samplers
 
 from .lowering import convolution_by_product, convolution_by_xla
-from .measure import Effort, Form, Row, compare, require_matched
+from .measure import Effort, Form, Params, Row, compare, require_matched
 
 # The work, and the CPU devices that JAX shows.
 CASES = {"1 chain": 1, "4 chains": 1}
 N_LEAPFROG = 10
 STEP_SIZE = 1e-3
 WIDTH = 8
-
-Params = dict[str, jax.Array]
 
 
 class Problem(NamedTuple):

@@ -16,7 +16,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from bayes_vs_sgd import Posterior, samplers
 
-from .measure import Effort, Form, Missing, Row, compare, load_peer, require_matched
+from .measure import Effort, Form, Missing, Params, Row, compare, load_peer, require_matched
 
 # The work, and the CPU devices that JAX shows. NumPyro's parallel chains need a device each.
 CASES = {
@@ -29,8 +29,6 @@ SIZES = (8, 16, 16, 1)
 N_LEAPFROG = 50
 STEP_SIZE = 1e-3
 NOISE = 0.1
-
-Params = dict[str, jax.Array]
 
 
 class Problem(NamedTuple):

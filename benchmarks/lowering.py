@@ -27,9 +27,8 @@ from bayes_vs_sgd import Network
 from bayes_vs_sgd.lowering import lower
 from models import CNN, MLP, Decoder, EncoderDecoder, ResNet18, ResNet20, normalization
 
-from .measure import Effort, Form, Row, compare, time_in_turns
+from .measure import Effort, Form, Params, Row, compare, time_in_turns
 
-Params = dict[str, jax.Array]
 Forward = Callable[[Params, jax.Array], jax.Array]
 
 # The work, and the CPU devices that JAX shows.

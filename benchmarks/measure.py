@@ -11,6 +11,8 @@ from typing import Any
 
 import jax
 
+Params = dict[str, jax.Array]
+
 
 @dataclass(frozen=True)
 class Effort:

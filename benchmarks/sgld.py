@@ -18,7 +18,7 @@ from torch import nn
 
 from bayes_vs_sgd import Posterior, data, likelihoods, priors, samplers
 
-from .measure import Effort, Form, Missing, Row, compare, load_peer, require_matched
+from .measure import Effort, Form, Missing, Params, Row, compare, load_peer, require_matched
 
 # The work, and the CPU devices that JAX shows.
 CASES = {
@@ -36,7 +36,6 @@ THIN = 100
 # Over the best torch form, and over the others.
 GOAL, GOAL_IN_JAX = 6.0, 1.0
 
-Params = dict[str, jax.Array]
 TorchParams = dict[str, torch.Tensor]
 Batch = tuple[torch.Tensor, torch.Tensor]
 # (key, position, batch) → position.
