@@ -429,8 +429,6 @@ def test_a_chain_that_blows_up_is_stopped_and_named() -> None:
 
 
 def test_devices_that_share_the_rows_draw_a_batch_together() -> None:
-    if len(jax.devices()) < 2:
-        pytest.skip("one device")
     step, n_pairs, n_chosen = 1 / PRECISION, N_ROWS // 2, BATCH // 2
     draws = run(samplers.SGLD(step, batch_size=BATCH), n_data_shards=2)
     # Both take the same places of their rows: batches of pairs, without replacement.

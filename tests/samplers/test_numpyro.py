@@ -111,6 +111,17 @@ def test_trees_that_are_cut_off_are_counted(backend: str) -> None:
     assert diagnostics.sampler_summary(draws.stats)["n_at_max_tree_depth"] == 80
 
 
+def test_a_thinned_draw_counts_a_tree_cut_off_on_its_way() -> None:
+    sampler = samplers.NUTS(max_tree_depth=2, step_size=0.5)
+    whole, thinned = (
+        run(sampler, n_warmup=0, n_draws=n, thin=60 // n).stats["reached_max_treedepth"]
+        for n in (60, 20)
+    )
+    on_the_way = whole.reshape(4, 20, 3)
+    assert (on_the_way.any(-1) != on_the_way[..., -1]).any()
+    np.testing.assert_array_equal(thinned, on_the_way.any(-1))
+
+
 def test_without_warm_up_the_given_step_size_and_the_identity_are_used() -> None:
     sampler = samplers.HMC(n_leapfrog=2, step_size=0.3, backend="numpyro")
     kernel = sampler.kernel(samplers.Density(log_density), 0)
