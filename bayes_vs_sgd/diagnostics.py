@@ -276,16 +276,27 @@ def run_summary(tree: xr.DataTree) -> dict[str, float]:
 
     ``acceptance``, ``step_size`` and ``n_steps`` are means, ``divergences`` a count, ``min_e_bfmi``
     the E-BFMI of the worst chain, ``tree_depth`` a mean, and ``n_at_max_tree_depth`` the number of
-    trajectories that were cut off. What a sampler does not report is left out.
+    trajectories that were cut off. What a sampler does not report is left out. The figures of LOO
+    are NaN where Pareto smoothing has no tail to fit: fewer than 25 draws, or chains that stand
+    still, so that the smallest likelihoods of a row are one value again and again.
     """
     result = sampler_summary(tree["sample_stats"].to_dataset())
     if "log_likelihood" not in tree.children:
         return result
+    return result | _loo_summary(tree)
+
+
+def _loo_summary(tree: xr.DataTree) -> dict[str, float]:
     with warnings.catch_warnings():
         # LOO's own warning says what the number of bad shape parameters says.
         warnings.filterwarnings("ignore", message="Estimated shape parameter")
-        loo = az.loo(tree, pointwise=True)
-    return result | {
+        try:
+            loo = az.loo(tree, pointwise=True)
+        except ValueError as error:
+            if "tail" not in str(error):
+                raise
+            return dict.fromkeys(("elpd_loo", "elpd_loo_se", "n_bad_pareto_k"), np.nan)
+    return {
         "elpd_loo": float(loo.elpd),
         "elpd_loo_se": float(loo.se),
         "n_bad_pareto_k": float((loo.pareto_k > 0.7).sum()),

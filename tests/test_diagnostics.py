@@ -189,6 +189,21 @@ def test_the_run_summary_and_worst_predictions_come_from_arviz(tree: object) -> 
     assert len(diagnostics.worst_predictions(tree, 3)) == 3
 
 
+@pytest.mark.parametrize(("n_draws", "stuck_at"), [(100, 3.0), (5, 2.0)])
+def test_loo_is_nan_where_chains_stand_still_or_are_short(n_draws: int, stuck_at: float) -> None:
+    v, w = V[:, :n_draws].copy(), W[:, :n_draws].copy()
+    v[3] = w[3] = stuck_at
+    log_probs = logits_of(v, w, X)
+    x, labels = X[:, None].astype(np.float32), np.zeros(20, int)
+    tree = diagnostics.to_datatree(
+        Draws({"v": v}, {"diverging": np.zeros(v.shape, bool)}),
+        log_probs,
+        dataset=Dataset(x, labels, x, labels, n_classes=2),
+        train_log_probs=log_probs,
+    )
+    assert np.isnan(diagnostics.run_summary(tree)["elpd_loo"])
+
+
 def test_the_diagnostic_plots_are_figures(tree: object) -> None:
     plots = diagnostics.diagnostic_plots(tree)
     assert {name: hasattr(figure, "savefig") for name, figure in plots.items()} == {
