@@ -115,8 +115,8 @@ def forms(work: Problem, case: str, seconds: float) -> tuple[Form, list[Form | M
     n_few = max(4, round(300 * seconds / work.n_chains))
     best_torch = torch_loop if work.n_chains == 1 else torch_vmap
     if case.endswith("every state kept"):
-        ours = ours_form(work, sgld(), 80 * n_draws, 1)
-        return ours, [best_torch(work, n_few, 1), blackjax_scan(work, 10 * n_draws, 1)]
+        ours = ours_form(work, sgld(), 20 * n_draws, 1)
+        return ours, [best_torch(work, n_few, 1), blackjax_scan(work, 20 * n_draws, 1)]
     if case.endswith("SGHMC"):
         ours = ours_form(work, sghmc(), n_draws, THIN)
         return ours, [posteriors_vmap(work, n_few, "baoa"), blackjax_sghmc(work, n_draws)]

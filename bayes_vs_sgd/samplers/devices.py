@@ -90,14 +90,20 @@ class ChainMap:
         return jax.device_put(tree, NamedSharding(self._mesh, _ROWS))
 
     def jit(
-        self, function: Callable[..., Any], n_shared: int = 0, *, rows: bool = False
+        self,
+        function: Callable[..., Any],
+        n_shared: int = 0,
+        *,
+        rows: bool = False,
+        donate: int | None = None,
     ) -> Callable[..., Any]:
         """Compile a function of per-chain pytrees whose last ``n_shared`` arguments are shared.
 
         Every leaf of the other arguments and of the result has a leading chain axis. With ``rows``
-        the first argument is no chain's but the data, a pytree with a leading row axis.
+        the first argument is no chain's but the data, a pytree with a leading row axis. The argument
+        number ``donate`` gives its memory to the result.
         """
-        return jax.jit(self._map(function, n_shared, rows))
+        return jax.jit(self._map(function, n_shared, rows), donate_argnums=donate)
 
     def shapes(self, function: Callable[..., Any], *, rows: bool = False) -> Callable[..., Any]:
         """The shapes of what ``jit`` of the same function returns, without compiling it."""

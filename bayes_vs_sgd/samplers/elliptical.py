@@ -91,7 +91,7 @@ class EllipticalSlice:
                 "n_steps": info.subiter,
             }
 
-        return Kernel(init, step, _place)
+        return Kernel(init, step, _place, together="never")
 
 
 def _place(state: OnEllipse) -> Any:

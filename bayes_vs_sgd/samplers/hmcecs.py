@@ -122,7 +122,7 @@ class HMCECS:
             stats |= row_stats | {"lp_estimate": -chain.potential}
             return state._replace(chain=chain), stats
 
-        return Kernel(init, step, lambda state: state.chain.position)
+        return Kernel(init, step, lambda state: state.chain.position, together="many")
 
     def _change_rows(
         self, key: PRNGKeyArray, posterior: Posterior, state: _State

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import jax
 from jaxtyping import Array, PRNGKeyArray
@@ -32,18 +32,22 @@ class Density:
 
 
 class Kernel(NamedTuple):
-    """One Markov chain, to be vmapped over chains.
+    """One Markov chain; many of them are vmapped, or run one after another.
 
     Attributes:
         init: (key, params) → state.
         step: (key, state, iteration) → (state, statistics). Iterations below ``n_warmup`` adapt; all
             later ones leave the settings of the kernel as they are, so the chain is Markov.
         params: state → params.
+        together: When the chains of one CPU device are vmapped, and not run one after another:
+            ``"always"``, as chains that learn from each other must be; ``"never"``, best where steps
+            differ in length and vmapped chains would wait for the longest; or where they are ``"many"``.
     """
 
     init: Callable[[PRNGKeyArray, Any], State]
     step: Callable[[PRNGKeyArray, State, Array], tuple[State, Stats]]
     params: Callable[[State], Any]
+    together: Literal["always", "many", "never"] = "always"
 
 
 class Sampler(Protocol):

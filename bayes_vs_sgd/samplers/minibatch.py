@@ -147,7 +147,7 @@ def minibatch_kernel(target: Any, settings: MinibatchSettings, start: Start, mov
             stats["sampling_stage"] = has_noise
         return Chain(position, auxiliary, order, chain.centre), stats
 
-    return Kernel(init, step, lambda chain: chain.position)
+    return Kernel(init, step, lambda chain: chain.position, together="many")
 
 
 def next_batch(

@@ -57,7 +57,10 @@ class NumPyroMoves:
             return chain, stats | {"lp": -chain.potential}
 
         return Kernel(
-            lambda key, params: self.start(params, log_density), step, lambda chain: chain.position
+            lambda key, params: self.start(params, log_density),
+            step,
+            lambda chain: chain.position,
+            together="many" if self.max_tree_depth is None else "never",
         )
 
     def start(self, params: Any, log_density: LogDensity) -> NumPyroChain:

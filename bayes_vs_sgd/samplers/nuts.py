@@ -76,13 +76,14 @@ class NUTS:
                 "n_steps": info.num_integration_steps,
             } | tree_statistics(info.num_trajectory_expansions, self.max_tree_depth)
 
-        return windowed(
+        kernel = windowed(
             transition,
             target.log_density,
             dual_averaging(self.target_acceptance),
             n_warmup=n_warmup,
             step_size=self.step_size,
         )
+        return kernel._replace(together="never")
 
     def numpyro_moves(self, n_warmup: int) -> "NumPyroMoves":
         """NumPyro's transition, whatever the backend."""

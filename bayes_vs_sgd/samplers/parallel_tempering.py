@@ -182,7 +182,9 @@ class ParallelTempering:
                 "swap_rate": state.swaps.acceptance.mean(),
             }
 
-        return Kernel(init, step, lambda state: _take(state.rungs.chain.position, 0))
+        return Kernel(
+            init, step, lambda state: _take(state.rungs.chain.position, 0), together="many"
+        )
 
 
 def _swap(

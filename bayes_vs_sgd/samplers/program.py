@@ -14,6 +14,8 @@ from .targets import Template
 
 # The key of a chain's first state; iterations count upwards from 0.
 _INIT = 2**31 - 1
+# More chains of one CPU device are many.
+_MOST_APART = 4
 
 
 class Chains(NamedTuple):
@@ -31,14 +33,15 @@ class Chains(NamedTuple):
 
 
 class Program(NamedTuple):
-    """The two compiled functions of a run.
+    """The compiled functions of a run.
 
     Attributes:
         chains: How chains lie on devices.
         start: (data, keys, params) → (``Chains``, log densities, whether gradients are finite).
-        advance: (data, keys, ``Chains``, start, stop) → (``Chains``, sums over the piece, (kept
-            draws, their statistics)). Index i < n_warmup is an iteration of the warm-up, i ≥ n_warmup the draw
-            i − n_warmup, which takes ``thin`` iterations.
+        advance: (data, keys, ``Chains``, buffers, start, stop) → (``Chains``, buffers, sums over the
+            piece). The buffers, for kept draws and their statistics, are of shape (chain, at least
+            stop − start, ...) and are overwritten in place. Index i < n_warmup is an iteration of the
+            warm-up, i ≥ n_warmup the draw i − n_warmup, which takes ``thin`` iterations.
         params: (data, ``Chains``) → the parameters now.
         like: (data, keys, params) → shapes of the kept draw and the statistics of all chains.
     """
@@ -59,8 +62,8 @@ def program(
     n_data_shards: int,
     n_warmup: int,
     thin: int,
-) -> Callable[[int], Program]:
-    """The program of a run by the length of its buffer, found again where it was compiled before."""
+) -> Program:
+    """The program of a run, found again where it was compiled before."""
     arguments: tuple[Any, ...] = (
         template,
         sampler,
@@ -73,12 +76,11 @@ def program(
     try:
         hash(arguments)
     except TypeError:
-        return lambda length: _build.__wrapped__(*arguments, length)
-    return lambda length: _build(*arguments, length)
+        return _build.__wrapped__(*arguments)
+    return _build(*arguments)
 
 
-# A run takes two, for its shapes and for itself.
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=32)
 def _build(
     template: Template,
     sampler: Sampler,
@@ -87,7 +89,6 @@ def _build(
     n_data_shards: int,
     n_warmup: int,
     thin: int,
-    length: int,
 ) -> Program:
     chains = ChainMap(n_chains, n_data_shards)
 
@@ -109,41 +110,51 @@ def _build(
         zero = jnp.zeros(finite.shape, jnp.int32)
         return Chains(states, zero, zero.astype(bool)), values, finite
 
-    def advance(data: Any, keys: Any, chains: Chains, start: Array, stop: Array) -> Any:
+    def advance(
+        data: Any, keys: Any, chains: Chains, buffers: Any, start: Array, stop: Array
+    ) -> tuple[Chains, Any, dict[str, Array]]:
         one_draw = _draw(kernel(data), n_warmup, thin)
         keep = _over_lanes(lambda state: kept(kernel(data), state))
 
-        def buffer(like: Any) -> Any:
-            return jax.tree.map(
-                lambda a: jnp.zeros((a.shape[0], length, *a.shape[1:]), a.dtype), like
-            )
+        def lanes_from(lane: Array | int, keys: Any, chains: Chains, buffers: Any) -> Any:
+            def body(i: Array, carry: Any) -> Any:
+                (states, n_finite, stopped), buffers, sums = carry
+                states, stats = one_draw(keys, states, start + i)
+                sums = jax.tree.map(lambda s, n: s + n, sums, _totals(stats))
 
-        def body(i: Array, carry: Any) -> Any:
-            (states, n_finite, stopped), sums, draws, stats = carry
-            states, new_stats = one_draw(keys, states, start + i)
-            sums = jax.tree.map(lambda s, n: s + n, sums, _totals(new_stats))
+                def put(carry: Any) -> Any:
+                    n_finite, stopped, buffers = carry
+                    draws, finite = keep(states)
+                    stopped = stopped | ~finite
+                    draws = jax.tree.map(lambda a: _blank(a, stopped), draws)
+                    buffers = jax.tree.map(
+                        lambda b, v: _write(b, v, lane, i), buffers, (draws, stats)
+                    )
+                    return n_finite + ~stopped, stopped, buffers
 
-            def put(carry: Any) -> Any:
-                n_finite, stopped, draws, stats = carry
-                new, finite = keep(states)
-                stopped = stopped | ~finite
-                new = jax.tree.map(lambda a: _blank(a, stopped), new)
-                write = lambda buffers, values: jax.tree.map(  # noqa: E731
-                    lambda b, v: b.at[:, i].set(v), buffers, values
+                n_finite, stopped, buffers = jax.lax.cond(
+                    start >= n_warmup, put, lambda carry: carry, (n_finite, stopped, buffers)
                 )
-                return n_finite + ~stopped, stopped, write(draws, new), write(stats, new_stats)
+                return Chains(states, n_finite, stopped), buffers, sums
 
-            n_finite, stopped, draws, stats = jax.lax.cond(
-                start >= n_warmup, put, lambda carry: carry, (n_finite, stopped, draws, stats)
-            )
-            return Chains(states, n_finite, stopped), sums, draws, stats
+            _, like = jax.eval_shape(one_draw, keys, chains.states, start)
+            sums = jax.tree.map(jnp.zeros_like, _totals(jax.tree.map(jnp.zeros_like, like)))
+            return jax.lax.fori_loop(0, stop - start, body, (chains, buffers, sums))
 
-        _, stats_like = jax.eval_shape(one_draw, keys, chains.states, start)
-        draws_like, _ = jax.eval_shape(keep, chains.states)
-        sums = jax.tree.map(jnp.zeros_like, _totals(jax.tree.map(jnp.zeros_like, stats_like)))
-        carry = (chains, sums, buffer(draws_like), buffer(stats_like))
-        chains, sums, draws, stats = jax.lax.fori_loop(0, stop - start, body, carry)
-        return chains, sums, (draws, stats)
+        n_lanes = len(chains.stopped)
+        if not _apart(kernel(data), n_lanes):
+            return lanes_from(0, keys, chains, buffers)
+
+        def next_lane(buffers: Any, lane_and_chain: Any) -> Any:
+            lane, key, chain = lane_and_chain
+            chains = jax.tree.map(lambda a: a[None], chain)
+            chains, buffers, sums = lanes_from(lane, key[None], chains, buffers)
+            return buffers, jax.tree.map(lambda a: a[0], (chains, sums))
+
+        buffers, (chains, sums) = jax.lax.scan(
+            next_lane, buffers, (jnp.arange(n_lanes), keys, chains)
+        )
+        return chains, buffers, sums
 
     def params(data: Any, chains: Chains) -> Any:
         return _over_lanes(kernel(data).params)(chains.states)
@@ -159,10 +170,28 @@ def _build(
     return Program(
         chains,
         chains.jit(start, rows=True),
-        chains.jit(advance, n_shared=2, rows=True),
+        chains.jit(advance, n_shared=2, rows=True, donate=3),
         chains.jit(params, rows=True),
         chains.shapes(like, rows=True),
     )
+
+
+def _apart(kernel: Kernel, n_lanes: int) -> bool:
+    """Whether the chains of one device run one after another, each for a whole piece.
+
+    On a CPU a few chains run faster so: a product of one small matrix is faster than the batched
+    form that ``vmap`` makes of it, a branch stays a branch, and no chain waits for another's longer
+    trajectory.
+    """
+    if n_lanes == 1 or kernel.together == "always" or jax.default_backend() != "cpu":
+        return False
+    return kernel.together == "never" or n_lanes <= _MOST_APART
+
+
+def _write(buffer: Array, values: Array, lane: Array | int, i: Array) -> Array:
+    """The buffer (chain, draw, ...) with the values (chain, ...) from chain ``lane`` on at draw i."""
+    at = (lane, i, *[0] * (values.ndim - 1))
+    return jax.lax.dynamic_update_slice(buffer, values[:, None], at)
 
 
 def _over_lanes(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -118,7 +118,7 @@ def sample(
     # What does not fit the target is refused here, before anything compiles.
     sampler.kernel(whole, n_warmup)
 
-    of_length = program(
+    compiled = program(
         template,
         sampler,
         collect,
@@ -127,16 +127,17 @@ def sample(
         n_warmup=n_warmup,
         thin=thin,
     )
-    chains = of_length(1).chains
+    chains = compiled.chains
     keys = chains.put(jax.vmap(lambda c: jax.random.fold_in(key, c))(jnp.arange(n_chains)))
     data, initial = chains.put_rows(data), chains.put(initial)
-    like = of_length(1).like(data, keys, initial)
+    like = compiled.like(data, keys, initial)
     bytes_a_draw = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(like))
     folder = None if checkpoint is None else Path(checkpoint)
     require_space(bytes_a_draw * n_draws, folder)
     unit = int(np.clip(_BUFFER // bytes_a_draw, 1, -(-n_draws // _N_PIECES)))
-    compiled = of_length(unit)
-
+    buffers = chains.put(
+        jax.tree.map(lambda a: jnp.zeros((a.shape[0], unit, *a.shape[1:]), a.dtype), like)
+    )
     begun, log_densities = _begin(compiled, data, keys, initial)
     saved = None
     if folder is not None:
@@ -162,12 +163,12 @@ def sample(
     with progress_bars.bar(type(sampler).__name__, n_all, show=progress) as report:
         for start, stop in _pieces(at.index, n_warmup, n_all, unit):
             begin = time.perf_counter()
-            state, sums, kept = compiled.advance(
-                data, keys, at.chains, jnp.asarray(start), jnp.asarray(stop)
+            state, buffers, sums = compiled.advance(
+                data, keys, at.chains, buffers, jnp.asarray(start), jnp.asarray(stop)
             )
             sums = {name: np.asarray(value) for name, value in sums.items()}
             if start >= n_warmup:
-                kept = jax.tree.map(lambda a, n=stop - start: np.asarray(a)[:, :n], kept)
+                kept = jax.tree.map(lambda a, n=stop - start: np.asarray(a)[:, :n], buffers)
                 store.write(start - n_warmup, {"params": kept[0], "stats": kept[1]})
             at = at.after(state, stop, sums, time.perf_counter() - begin, warm=start < n_warmup)
             if folder is not None:

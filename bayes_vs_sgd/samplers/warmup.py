@@ -122,7 +122,7 @@ def windowed(
             )
         return state, stats
 
-    return Kernel(init, step, lambda state: state.chain.position)
+    return Kernel(init, step, lambda state: state.chain.position, together="many")
 
 
 def _flattened(chain: Any) -> tuple[Any, Callable[[Array], Any]]:
