@@ -19,7 +19,7 @@ N_CHAINS = 4
 
 def rows(case: str, effort: Effort) -> Iterator[Row]:
     """Two devices beside one, and beside a device for every chain."""
-    n_draws = max(2, round(effort.seconds * 300))
+    n_draws = max(2, round(effort.seconds * 1000))
     with _Worker(1, n_draws) as one, _Worker(2, n_draws) as two, _Worker(4, n_draws) as four:
         n_units = float(N_CHAINS * n_draws)
         ours = [
