@@ -90,7 +90,7 @@ def rows(case: str, effort: Effort) -> Iterator[Row]:
         peers += numpyro_forms(work, n_draws, method)
     if n_chains == 1:
         peers.append(hamiltorch_form(work))
-    # ``sample`` begins with a tenth of a second that does not grow with the run.
+    # ``sample`` begins with two hundredths of a second that do not grow with the run.
     mine = ours(work, 4 * n_draws)
     yield from compare("hmc", case, "gradients", [mine], [bare(work, n_draws), *peers], effort)
 

@@ -6,7 +6,6 @@ of equal weight.
 
 import time
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 import jax
@@ -20,7 +19,7 @@ from ..checks import require_count
 from ..types import Draws, Estimate
 from .devices import ChainMap
 from .kernel import LANE_AXIS, require_parts
-from .targets import Template, check_target, split_data
+from .targets import Template, check_target, found_again, split_data
 
 # The keys of the prior's draws and of the last resampling; steps count upwards from 0.
 _PRIOR, _HARVEST = 2**31 - 1, 2**31 - 2
@@ -133,7 +132,8 @@ def sample_population(
     template, data = split_data(posterior)
     particles = _draw_prior(key, posterior, n_runs, sampler.n_start)
     check_target(
-        posterior,
+        template,
+        data,
         jax.tree.map(lambda a: a[0], particles),
         with_gradient=getattr(sampler, "uses_gradient", True),
     )
@@ -214,17 +214,8 @@ class _Compiled(NamedTuple):
     advance: Callable[..., Any]
 
 
+@found_again(8)
 def _compiled(template: Template, sampler: PopulationSampler, n_runs: int) -> _Compiled:
-    arguments: tuple[Any, ...] = (template, sampler, n_runs)
-    try:
-        hash(arguments)
-    except TypeError:
-        return _build.__wrapped__(*arguments)
-    return _build(*arguments)
-
-
-@lru_cache(maxsize=8)
-def _build(template: Template, sampler: PopulationSampler, n_runs: int) -> _Compiled:
     runs = ChainMap(n_runs)
 
     def start(data: Any, particles: Any) -> Any:

@@ -1,7 +1,6 @@
 """The compiled loop that advances many chains and keeps their draws."""
 
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import jax
@@ -10,7 +9,7 @@ from jaxtyping import Array, PRNGKeyArray
 
 from .devices import ChainMap
 from .kernel import LANE_AXIS, Kernel, Sampler
-from .targets import Template
+from .targets import Template, found_again
 
 # The key of a chain's first state; iterations count upwards from 0.
 _INIT = 2**31 - 1
@@ -53,43 +52,17 @@ class Program(NamedTuple):
     like: Callable[..., Any]
 
 
+@found_again(32)
 def program(
     template: Template,
     sampler: Sampler,
     collect: Callable[[Any], Any] | None,
-    *,
     n_chains: int,
     n_data_shards: int,
     n_warmup: int,
     thin: int,
 ) -> Program:
     """The program of a run, found again where it was compiled before."""
-    arguments: tuple[Any, ...] = (
-        template,
-        sampler,
-        collect,
-        n_chains,
-        n_data_shards,
-        n_warmup,
-        thin,
-    )
-    try:
-        hash(arguments)
-    except TypeError:
-        return _build.__wrapped__(*arguments)
-    return _build(*arguments)
-
-
-@lru_cache(maxsize=32)
-def _build(
-    template: Template,
-    sampler: Sampler,
-    collect: Callable[[Any], Any] | None,
-    n_chains: int,
-    n_data_shards: int,
-    n_warmup: int,
-    thin: int,
-) -> Program:
     chains = ChainMap(n_chains, n_data_shards)
 
     def kernel(data: Any) -> Kernel:

@@ -113,20 +113,12 @@ def sample(
     n_chains = count_chains(initial)
     template, data = split_data(target, n_data_shards)
     with_gradient = getattr(sampler, "uses_gradient", True)
-    whole = split_data(target)[0](data)
-    check_target(whole, initial, with_gradient=with_gradient)
+    whole = split_data(target)[0]
+    check_target(whole, data, initial, with_gradient=with_gradient)
     # What does not fit the target is refused here, before anything compiles.
-    sampler.kernel(whole, n_warmup)
+    sampler.kernel(whole(data), n_warmup)
 
-    compiled = program(
-        template,
-        sampler,
-        collect,
-        n_chains=n_chains,
-        n_data_shards=n_data_shards,
-        n_warmup=n_warmup,
-        thin=thin,
-    )
+    compiled = program(template, sampler, collect, n_chains, n_data_shards, n_warmup, thin)
     chains = compiled.chains
     keys = chains.put(jax.vmap(lambda c: jax.random.fold_in(key, c))(jnp.arange(n_chains)))
     data, initial = chains.put_rows(data), chains.put(initial)

@@ -6,6 +6,7 @@ shape needs no second compilation.
 
 import dataclasses
 from collections.abc import Callable
+from functools import lru_cache, wraps
 from typing import Any
 
 import jax
@@ -34,6 +35,28 @@ class _Whole:
 
     def __call__(self, data: Any) -> Any:
         return self.target
+
+
+def found_again[R](n: int) -> Callable[[Callable[..., R]], Callable[..., R]]:
+    """Keep the last ``n`` results of a function of positional arguments.
+
+    Where an argument cannot be hashed, the function is called anew.
+    """
+
+    def decorate(function: Callable[..., R]) -> Callable[..., R]:
+        kept = lru_cache(maxsize=n)(function)
+
+        @wraps(function)
+        def call(*args: Any) -> R:
+            try:
+                hash(args)
+            except TypeError:
+                return function(*args)
+            return kept(*args)
+
+        return call
+
+    return decorate
 
 
 def split_data(target: Any, n_data_shards: int = 1) -> tuple[Template, Any]:
@@ -98,11 +121,12 @@ def _total(value: Array) -> Array:
 _total.defvjp(lambda value: (jax.lax.psum(value, DATA_AXIS), None), lambda _, g: (g,))
 
 
-def check_target(target: Any, initial: Any, *, with_gradient: bool) -> None:
+def check_target(template: Template, data: Any, initial: Any, *, with_gradient: bool) -> None:
     """Refuse a log density that is no scalar or cannot be differentiated, before anything compiles.
 
     Args:
-        target: Something with ``log_density``.
+        template: Makes something with ``log_density`` from the data.
+        data: All rows.
         initial: Parameters with a leading chain axis.
         with_gradient: Whether the sampler differentiates.
 
@@ -116,8 +140,22 @@ def check_target(target: Any, initial: Any, *, with_gradient: bool) -> None:
                 f"the starting points{jax.tree_util.keystr(path)} are {leaf.dtype}, which have no "
                 "gradient; make them floating-point numbers."
             )
+    data = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), data)
+    leaves, structure = jax.tree.flatten((data, one))
+    _check_log_density(template, tuple(leaves), structure, with_gradient)
+
+
+@found_again(32)
+def _check_log_density(
+    template: Template, leaves: tuple[Any, ...], structure: Any, with_gradient: bool
+) -> None:
+    data, one = jax.tree.unflatten(structure, leaves)
+
+    def log_density(params: Any, data: Any) -> Any:
+        return template(data).log_density(params)
+
     try:
-        shape = jax.eval_shape(target.log_density, one)
+        shape = jax.eval_shape(log_density, one, data)
     except (
         jax.errors.TracerArrayConversionError,
         jax.errors.ConcretizationTypeError,
@@ -142,7 +180,7 @@ def check_target(target: Any, initial: Any, *, with_gradient: bool) -> None:
                 f"is {shape.dtype}; give parameters and data the same precision."
             )
     try:
-        jax.eval_shape(jax.grad(target.log_density), one)
+        jax.eval_shape(jax.grad(log_density), one, data)
     except Exception as error:
         reason = str(error).strip().splitlines()[0]
         raise ValueError(

@@ -117,3 +117,26 @@ def test_the_checks_turn_red_for_a_wrong_sampler(mutation: str) -> None:
         wrong = np.stack([chain[keep][:n] for chain, keep in zip(x, moved, strict=True)])
     with pytest.raises(AssertionError):
         check_mean(np.exp(wrong)[..., None], np.array([3]), least_ess=200)
+
+
+def test_the_same_call_again_does_not_trace_the_target_again() -> None:
+    traced = []
+
+    def log_density(x: jax.Array) -> jax.Array:
+        traced.append(x)
+        return -(x**2).sum() / 2
+
+    for n in (2, 3):
+        for seed in (0, 1):
+            if seed:
+                traced.clear()
+            samplers.sample(
+                jax.random.key(seed),
+                log_density,
+                jnp.zeros((n, 2)),
+                samplers.HMC(n_leapfrog=5),
+                n_warmup=5,
+                n_draws=5,
+                progress=False,
+            )
+            assert bool(traced) == (seed == 0)
