@@ -140,20 +140,9 @@ def check_target(template: Template, data: Any, initial: Any, *, with_gradient: 
                 f"the starting points{jax.tree_util.keystr(path)} are {leaf.dtype}, which have no "
                 "gradient; make them floating-point numbers."
             )
-    data = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), data)
-    leaves, structure = jax.tree.flatten((data, one))
-    _check_log_density(template, tuple(leaves), structure, with_gradient)
-
-
-@found_again(32)
-def _check_log_density(
-    template: Template, leaves: tuple[Any, ...], structure: Any, with_gradient: bool
-) -> None:
-    data, one = jax.tree.unflatten(structure, leaves)
-
-    def log_density(params: Any, data: Any) -> Any:
-        return template(data).log_density(params)
-
+    # As the devices will hold it: NumPy's doubles become single there, unless JAX is told otherwise.
+    data = jax.tree.map(jax.typeof, data)
+    log_density, gradient = _traceable(template)
     try:
         shape = jax.eval_shape(log_density, one, data)
     except (
@@ -161,8 +150,8 @@ def _check_log_density(
         jax.errors.ConcretizationTypeError,
     ) as error:
         raise ValueError(
-            "the log density turns its parameters into NumPy arrays, Python numbers or branches, which "
-            "can neither be compiled nor differentiated; write it with jax.numpy."
+            "the log density turns parameters or data into NumPy arrays, Python numbers or branches, "
+            "which can neither be compiled nor differentiated; write it with jax.numpy."
         ) from error
     if getattr(shape, "shape", None) != () or not jax.numpy.issubdtype(
         shape.dtype, jax.numpy.floating
@@ -180,10 +169,20 @@ def _check_log_density(
                 f"is {shape.dtype}; give parameters and data the same precision."
             )
     try:
-        jax.eval_shape(jax.grad(log_density), one, data)
+        jax.eval_shape(gradient, one, data)
     except Exception as error:
         reason = str(error).strip().splitlines()[0]
         raise ValueError(
             f"the log density cannot be differentiated ({reason}); replace that operation, for "
             "instance a while_loop by a scan, or pass a sampler that takes no gradient."
         ) from error
+
+
+@found_again(32)
+def _traceable(template: Template) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """(params, data) → log density, and its gradient; JAX remembers what it traced of them."""
+
+    def log_density(params: Any, data: Any) -> Any:
+        return template(data).log_density(params)
+
+    return jax.jit(log_density), jax.jit(jax.grad(log_density))

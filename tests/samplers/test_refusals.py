@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from bayes_vs_sgd import samplers
+from bayes_vs_sgd import Posterior, samplers
 
 
 def run(**changes: object) -> None:
@@ -30,6 +30,14 @@ def run(**changes: object) -> None:
         ({"target": 3}, "pass a Posterior or a function"),
         ({"target": lambda x: float(np.sum(x))}, "write it with jax.numpy"),
         ({"target": lambda x: jnp.asarray(np.asarray(x)).sum()}, "write it with jax.numpy"),
+        (
+            {
+                "target": Posterior(
+                    lambda x: -jnp.sum(x**2), lambda x, rows: np.asarray(rows) * x[0], np.ones(5)
+                )
+            },
+            "parameters or data into NumPy arrays",
+        ),
         ({"initial": jnp.ones((2, 3), int)}, "int32, which have no gradient"),
         (
             {"target": lambda x: jax.lax.while_loop(lambda s: s < 3, lambda s: s + 1, x.sum())},

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from bayes_vs_sgd import Dataset, Posterior, likelihoods, priors, samplers
+from bayes_vs_sgd import Dataset, Draws, Posterior, likelihoods, priors, samplers
 from tests.conftest import within
 from tests.samplers.cases import CASES, EVERY, known_moments, start, target
 
@@ -90,6 +90,30 @@ def test_a_network_and_its_plain_density_give_the_same_chain() -> None:
         for t in (posterior, plain)
     )
     np.testing.assert_allclose(a.params["w"], b.params["w"], rtol=1e-3, atol=1e-3)
+
+
+def test_numpy_data_of_double_precision_is_taken_in_the_precision_of_jax() -> None:
+    rng = np.random.default_rng(8)
+    x, y = rng.normal(size=(20, 2)), rng.integers(0, 2, 20)
+
+    def log_likelihood(p: jax.Array, rows: tuple[jax.Array, jax.Array]) -> jax.Array:
+        return jax.nn.log_sigmoid((2 * rows[1] - 1) * (rows[0] @ p))
+
+    def draws(x: np.ndarray, y: np.ndarray) -> Draws:
+        posterior = Posterior(lambda p: -(p**2).sum() / 2, log_likelihood, (x, y))
+        return samplers.sample(
+            jax.random.key(0),
+            posterior,
+            jnp.zeros((2, 2)),
+            samplers.HMC(n_leapfrog=5),
+            n_warmup=5,
+            n_draws=5,
+            progress=False,
+        )
+
+    double, single = draws(x, y), draws(x.astype(np.float32), y.astype(np.int32))
+    assert double.params.dtype == np.float32
+    np.testing.assert_array_equal(double.params, single.params)
 
 
 @pytest.mark.parametrize("mutation", ["sign", "dropped rejections"])
