@@ -1,5 +1,6 @@
 """Bayesian model averages and ensembles: member predictions → averaged prediction → metrics."""
 
+import warnings
 from typing import Any, Protocol
 
 import jax
@@ -25,6 +26,10 @@ class Applied(Protocol):
     def apply(self, params: Any, *inputs: Any) -> Any:
         """The network's output as a pure JAX function."""
         ...
+
+
+class LeftOutWarning(UserWarning):
+    """Members without a finite prediction were left out of an average."""
 
 
 def predict(
@@ -64,7 +69,11 @@ def bma(log_probs: Float[np.ndarray, "chain draw n c"]) -> Float[np.ndarray, "n 
     """The model average log (1/M) Σ_m p_m over all chains and draws, M in number.
 
     Over the draws of a sampler this is the Bayesian model average; over networks trained from
-    different seeds it is a deep ensemble.
+    different seeds it is a deep ensemble. Members that predict NaN, which are networks that failed,
+    are left out with a ``LeftOutWarning``.
+
+    Raises:
+        ValueError: All members predict NaN.
     """
     return _average(np.asarray(log_probs), axis=(0, 1))
 
@@ -74,10 +83,11 @@ def ensembles(
 ) -> Float[np.ndarray, "group n c"]:
     """Disjoint ensembles of ``size`` chains each, from the last draw of every chain.
 
-    Chains that fill no group are left out.
+    Chains that fill no group are left out, and so are members that predict NaN, with a
+    ``LeftOutWarning``.
 
     Raises:
-        ValueError: There are fewer chains than one ensemble needs.
+        ValueError: There are fewer chains than one ensemble needs, or all of one predict NaN.
     """
     require_count("size", size)
     n_groups = len(log_probs) // size
@@ -139,11 +149,21 @@ def ece(log_probs: LogProbs, y: Int[np.ndarray, " n"]) -> np.ndarray:
 
 
 def _average(log_probs: np.ndarray, axis: tuple[int, ...]) -> np.ndarray:
+    lost = np.isnan(log_probs).any(axis=(-2, -1), keepdims=True)
+    if lost.any():
+        warnings.warn(
+            f"{int(lost.sum())} of {lost.size} members predict NaN and are left out of the average; "
+            "draws.running() leaves out the chains that stopped.",
+            LeftOutWarning,
+            stacklevel=3,
+        )
+        if lost.all(axis=axis).any():
+            raise ValueError("all members of an average predict NaN; lower the step size.")
+        log_probs = np.where(lost, -np.inf, log_probs)
     top = log_probs.max(axis=axis, keepdims=True)
     # A class that no member allows has −inf everywhere.
     top = np.where(np.isfinite(top), top, 0)
+    total = np.exp(log_probs - top).sum(axis=axis, keepdims=True, dtype=np.float64)
     with np.errstate(divide="ignore"):
-        mean = (
-            np.log(np.exp(log_probs - top).mean(axis=axis, keepdims=True, dtype=np.float64)) + top
-        )
+        mean = np.log(total / (~lost).sum(axis=axis, keepdims=True)) + top
     return np.squeeze(mean, axis=axis)

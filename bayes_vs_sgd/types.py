@@ -67,6 +67,10 @@ def _check_classes(name: str, y: np.ndarray, n_classes: int) -> None:
         )
 
 
+class StoppedChainWarning(UserWarning):
+    """Parameters of a chain, or of a network in training, ceased to be finite."""
+
+
 @dataclass(frozen=True)
 class Draws:
     """Parameters with the leading axes (chain, draw), wherever they came from.
@@ -91,12 +95,16 @@ class Draws:
     @property
     def n_chains(self) -> int:
         """Number of chains (seeds)."""
-        return int(jax.tree.leaves(self.params)[0].shape[0])
+        return int(self._leaves()[0].shape[0])
 
     @property
     def n_draws(self) -> int:
         """Number of draws (checkpoints) in each chain."""
-        return int(jax.tree.leaves(self.params)[0].shape[1])
+        return int(self._leaves()[0].shape[1])
+
+    def _leaves(self) -> list[Any]:
+        """Arrays (chain, draw, ...); statistics where no parameters were kept."""
+        return jax.tree.leaves(self.params) or list(self.stats.values())
 
     def running(self) -> "Draws":
         """The chains whose parameters stayed finite to the end.

@@ -100,3 +100,13 @@ def test_draws_on_the_disk_are_predicted_piece_by_piece(
     whole = averaging.predict(network, Draws(params), x)
     monkeypatch.setattr(averaging, "_PIECE", 3 * sum(v[:, 0].nbytes for v in params.values()))
     np.testing.assert_allclose(averaging.predict(network, Draws(stored), x), whole, rtol=1e-6)
+
+
+def test_members_that_predict_nan_are_left_out_with_a_warning() -> None:
+    members = np.log(np.array([[[0.5, 0.5]], [[0.25, 0.75]], [[0.9, 0.1]]]))[:, None]
+    members[2] = np.nan
+    with pytest.warns(averaging.LeftOutWarning, match="1 of 3 members"):
+        average = averaging.bma(members)
+    np.testing.assert_allclose(np.exp(average), [[0.375, 0.625]])
+    with pytest.warns(averaging.LeftOutWarning), pytest.raises(ValueError, match="all members"):
+        averaging.bma(members[2:])

@@ -4,6 +4,7 @@ Nothing here knows of networks or of torch: a log density and starting points ar
 is a frozen dataclass of its settings; ``sample`` runs it.
 """
 
+from ..types import StoppedChainWarning
 from .chees import ChEES
 from .cyclical import sampling_stage
 from .devices import use_devices
@@ -21,7 +22,7 @@ from .nuts import NUTS
 from .parallel_tempering import ParallelTempering
 from .population import log_evidence, sample_population
 from .preconditioner import RMSprop
-from .sample import StoppedChainWarning, WarmupWarning, sample
+from .sample import WarmupWarning, sample
 from .schedules import Constant, CosineCycles, Polynomial, Schedule
 from .sghmc import SGHMC
 from .sgld import SGLD, PreconditionedSGLD

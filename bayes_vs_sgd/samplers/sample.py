@@ -1,6 +1,5 @@
 """Run any sampler: many chains, warm-up, progress, storage, resume, failure counts."""
 
-import hashlib
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -15,11 +14,11 @@ from jaxtyping import PRNGKeyArray
 
 from .. import progress as progress_bars
 from ..checks import require_count
-from ..types import Draws
+from ..storage import Checkpoint, DrawStore, digest, loaded, require_space
+from ..types import Draws, StoppedChainWarning
 from .devices import count_chains
 from .kernel import Sampler
 from .program import Chains, Program, program
-from .storage import Checkpoint, DrawStore, loaded, require_space
 from .targets import check_target, split_data
 
 # A run is cut into at least this many pieces: enough for a progress bar, and few, for at the end of
@@ -38,10 +37,6 @@ _FEWEST_TO_JUDGE = 100
 
 class WarmupWarning(UserWarning):
     """The warm-up did not settle."""
-
-
-class StoppedChainWarning(UserWarning):
-    """Parameters of a chain ceased to be finite."""
 
 
 def sample(
@@ -140,8 +135,8 @@ def sample(
             "thin": thin,
             "key": np.asarray(jax.random.key_data(key)).tolist(),
             "kept": str(like),
-            "starting points": _digest(initial),
-            "data": _digest(data),
+            "starting points": digest(initial),
+            "data": digest(data),
             "log density at the start": [f"{value:.5g}" for value in log_densities],
         }
         place = Checkpoint(folder, settings)
@@ -238,14 +233,6 @@ def _begin(compiled: Program, data: Any, keys: Any, initial: Any) -> tuple[Chain
             "finite; start it elsewhere, for instance at draws of the prior."
         )
     return chains, values
-
-
-def _digest(tree: Any) -> str:
-    digest = hashlib.sha256()
-    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
-        digest.update(f"{jax.tree_util.keystr(path)} {leaf.shape} {leaf.dtype}".encode())
-        digest.update(np.ascontiguousarray(leaf).tobytes())
-    return digest.hexdigest()[:16]
 
 
 def _detail(sums: dict[str, np.ndarray], n: int, at: _At) -> str:

@@ -14,8 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from bayes_vs_sgd import Draws, samplers
-from bayes_vs_sgd.samplers import storage
+from bayes_vs_sgd import Draws, samplers, storage
 
 # The function of the same name hides the module.
 sample_module = sys.modules["bayes_vs_sgd.samplers.sample"]

@@ -1,11 +1,12 @@
 """Where draws go as they come, and how a run survives being killed.
 
 A checkpoint folder holds ``settings.json`` (what is run), ``draws.zarr`` (draws and statistics) and
-``state.npz`` (the chains and how far they are). A piece's draws are written first, every file of them
-in one atomic step; then ``state.npz`` is replaced in one, which is what makes the piece count. Whatever
-a kill interrupts is written again.
+``state.npz`` (the chains, or the networks in training, and how far they are). A piece's draws are
+written first, every file of them in one atomic step; then ``state.npz`` is replaced in one, which is
+what makes the piece count. Whatever a kill interrupts is written again.
 """
 
+import hashlib
 import json
 import os
 import shutil
@@ -16,32 +17,42 @@ from typing import Any
 import jax
 import numpy as np
 
-from ..checks import human_bytes
+from .checks import human_bytes
 
 
 class DrawStore:
     """Arrays (chain, draw, ...) that are filled piece by piece, in memory or in Zarr on the disk.
 
     Args:
-        like: Pytree of shapes (chain, ...) of one draw of all chains.
+        like: Pytree of shapes (chain, ...) of one draw of the chains that run side by side.
         n_draws: Draws to come.
-        folder: Where ``draws.zarr`` lies; None keeps the draws in memory.
+        folder: Where the draws lie; None keeps them in memory.
         unit: Draws of one Zarr chunk.
         resume: Whether the folder holds pieces that count.
+        n_chains: Chains in all; None says that all run side by side.
+        name: Of the Zarr group in the folder.
     """
 
     def __init__(
-        self, like: Any, n_draws: int, folder: Path | None, unit: int, *, resume: bool
+        self,
+        like: Any,
+        n_draws: int,
+        folder: Path | None,
+        unit: int,
+        *,
+        resume: bool,
+        n_chains: int | None = None,
+        name: str = "draws",
     ) -> None:
         def shape(leaf: Any) -> tuple[int, ...]:
-            return (leaf.shape[0], n_draws, *leaf.shape[1:])
+            return (leaf.shape[0] if n_chains is None else n_chains, n_draws, *leaf.shape[1:])
 
         if folder is None:
             self.arrays = jax.tree.map(lambda leaf: np.empty(shape(leaf), leaf.dtype), like)
             return
         import zarr
 
-        path = folder / "draws.zarr"
+        path = folder / f"{name}.zarr"
         if not resume and path.exists():
             shutil.rmtree(path)
         group = zarr.open_group(path, mode="r+" if resume else "w")
@@ -60,11 +71,12 @@ class DrawStore:
 
         self.arrays = jax.tree_util.tree_map_with_path(array, like)
 
-    def write(self, start: int, piece: Any) -> None:
-        """Put the leaves (chain, n, ...) of a piece at the draws ``start`` to ``start + n``."""
+    def write(self, start: int, piece: Any, *, first_chain: int = 0) -> None:
+        """Put the leaves (m, n, ...) of a piece at n draws from ``start`` of m chains on."""
 
         def put(array: Any, values: np.ndarray) -> None:
-            array[:, start : start + values.shape[1]] = values
+            chains = slice(first_chain, first_chain + len(values))
+            array[chains, start : start + values.shape[1]] = values
 
         jax.tree.map(put, self.arrays, piece)
 
@@ -116,15 +128,30 @@ class Checkpoint:
             os.fsync(file.fileno())
         temporary.replace(self.folder / "state.npz")
 
-    def load(self, like: Any) -> tuple[dict[str, Any], Any] | None:
-        """The progress and the arrays last saved, in the form of ``like``; None where there are none."""
+    def load(self, like: Any = None) -> tuple[dict[str, Any], Any] | None:
+        """The progress and the arrays last saved; None where there are none.
+
+        Args:
+            like: A tree of the form that was saved; without it the arrays come as a list.
+        """
         path = self.folder / "state.npz"
         if not path.exists():
             return None
         with np.load(path, allow_pickle=False) as found:
             progress = json.loads(str(found["progress"]))
             leaves = [found[f"leaf_{i}"] for i in range(len(found.files) - 1)]
+        if like is None:
+            return progress, leaves
         return progress, jax.tree.unflatten(jax.tree.structure(like), leaves)
+
+
+def digest(tree: Any) -> str:
+    """A short text that tells arrays apart, by name, shape, dtype and every bit."""
+    found = hashlib.sha256()
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+        found.update(f"{jax.tree_util.keystr(path)} {leaf.shape} {leaf.dtype}".encode())
+        found.update(np.ascontiguousarray(leaf).tobytes())
+    return found.hexdigest()[:16]
 
 
 def loaded(tree: Any) -> Any:
