@@ -1,125 +1,249 @@
-"""The networks that are still training, stacked along a leading axis."""
+"""Networks that train together: stacked along a leading axis, at the same step, with one optimiser."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
+import jax
 import numpy as np
 import torch
-from torch import nn
-from torch.func import functional_call, grad, vmap
 
-from ..likelihoods import Likelihood
-from .losses import mistakes, negative_log_likelihood
-from .optimizers import Optimizer
-from .trace import TensorFunction, trace
+from .averages import SWAG, Average, Sums
+from .batches import Batches, Feed
+from .objective import Objective
+from .optimizers import Optimizer, build_groups
+from .schedules import Schedule
 
 Tensors = dict[str, torch.Tensor]
 
+# A place in the stack that no network needs: it repeats one, and nothing is read of it.
+FILLER = -1
 
-class Cohort:
-    """Stacked parameters, their optimiser, and the functions that train and judge them.
 
-    Both functions are traced when they are first called, and again when networks leave the stack.
+@dataclass(frozen=True)
+class Recipe:
+    """How networks are trained, the same for all of them.
 
     Attributes:
-        seeds: The seed number of every network here, shape (n_active,).
+        objective: The loss, on its data.
+        batches: Which rows at which step.
+        optimizer: Settings.
+        schedule: Factor on the learning rate.
+        n_steps: Steps at most, which the schedule runs over.
+        lr_factors: Factor on the learning rate by parameter name.
+        weight_decay: Weight decay by parameter name.
+        n_uniforms: Random numbers that the augmentation of a row takes.
+        average: What is kept in place of the last iterate.
+        key: Root of the randomness of draws from an average.
     """
 
-    def __init__(
-        self,
-        module: nn.Module,
-        likelihood: Likelihood,
-        optimizer: Optimizer,
-        start: Mapping[str, torch.Tensor],
-        lr_factors: Mapping[str, float] | None = None,
-    ) -> None:
-        self.seeds = np.arange(len(next(iter(start.values()))))
-        self._params: Tensors = {n: v.clone().requires_grad_() for n, v in start.items()}
-        self._rule = _build(optimizer, self._params, lr_factors or {})
-        self._traced: dict[str, TensorFunction] = {}
+    objective: Objective
+    batches: Batches
+    optimizer: Optimizer
+    schedule: Schedule
+    n_steps: int
+    lr_factors: Mapping[str, float]
+    weight_decay: Mapping[str, float]
+    n_uniforms: int
+    average: Average | None
+    key: jax.Array
 
-        def outputs(params: tuple[torch.Tensor, ...], x: torch.Tensor) -> torch.Tensor:
-            return functional_call(module, dict(zip(start, params, strict=True)), (x,))
 
-        def loss(
-            params: tuple[torch.Tensor, ...], x: torch.Tensor, y: torch.Tensor
-        ) -> torch.Tensor:
-            return negative_log_likelihood(likelihood, outputs(params, x), y).mean()
+class Chunk:
+    """Stacked parameters with their optimiser and averages.
 
-        def judge(
-            params: tuple[torch.Tensor, ...], x: torch.Tensor, y: torch.Tensor
-        ) -> tuple[torch.Tensor, torch.Tensor]:
-            predicted = outputs(params, x)
-            nll = negative_log_likelihood(likelihood, predicted, y).mean()
-            return nll, mistakes(likelihood, predicted, y).mean()
+    Args:
+        recipe: How they are trained.
+        seeds: Seed number at every place of the stack, or ``FILLER``.
+        params: Stacked tensors by name, which this object changes in place.
+        step: Steps done.
 
-        self._gradient = vmap(grad(loss))
-        self._judge = vmap(judge, in_dims=(0, None, None))
+    Attributes:
+        seeds: The seed numbers, shape (n_places,).
+        step: Steps done.
+    """
+
+    def __init__(self, recipe: Recipe, seeds: np.ndarray, params: Tensors, step: int = 0) -> None:
+        self.seeds, self.step = seeds, step
+        self._recipe = recipe
+        self._params = {name: value.requires_grad_() for name, value in params.items()}
+        self._rule = build_groups(
+            recipe.optimizer, self._params, recipe.lr_factors, recipe.weight_decay
+        )
+        self._lrs = [group.get("lr") for group in self._rule.param_groups]
+        self._feed = Feed(recipe.batches, np.maximum(seeds, 0))
+        average = recipe.average
+        self._sums: dict[str, Sums] = (
+            {} if average is None else {n: average.begin(v) for n, v in self.params.items()}
+        )
+        self._n_averaged = 0
 
     @property
     def params(self) -> Tensors:
         """The parameters now, detached; later steps change them in place."""
         return {name: value.detach() for name, value in self._params.items()}
 
-    def step(self, x: torch.Tensor, y: torch.Tensor, rows: torch.Tensor) -> None:
-        """One optimiser step on the mean loss of each network's own rows.
+    @property
+    def places(self) -> np.ndarray:
+        """Places of the stack that hold a network."""
+        return np.flatnonzero(self.seeds != FILLER)
 
-        Args:
-            x: All training inputs.
-            y: All training targets.
-            rows: Row numbers of shape (n_active, batch).
-        """
-        gradients = self._call("step", self._gradient_of_rows, x, y, rows)
-        for parameter, gradient in zip(self._params.values(), gradients, strict=True):
-            parameter.grad = gradient
-        self._rule.step()
+    def advance(self, stop: int) -> None:
+        """Train until ``stop`` steps are done."""
+        tensors = list(self.params.values())
+        average = self._recipe.average
+        for step in range(self.step, stop):
+            rows, uniforms = self._batch(step)
+            gradients = self._recipe.objective.gradients(tensors, rows, uniforms)
+            for parameter, gradient in zip(self._params.values(), gradients, strict=True):
+                parameter.grad = gradient
+            self._set_lr(step)
+            self._rule.step()
+            if average is not None and average.counts(step + 1):
+                self._take_in(average)
+        for parameter in self._params.values():
+            parameter.grad = None
+        self.step = stop
 
-    def judge(self, x: torch.Tensor, y: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
-        """Mean loss and error rate (mean squared residual) of every network, each (n_active,)."""
-        loss, error = self._call("judge", lambda x, y, *p: self._judge(p, x, y), x, y)
+    def judge(self, params: Tensors, split: str) -> tuple[np.ndarray, np.ndarray]:
+        """Mean loss and error rate (mean squared residual) at every place."""
+        loss, error = self._recipe.objective.judge(list(params.values()), split)
         return loss.cpu().numpy(), error.cpu().numpy()
 
-    def keep(self, stays: np.ndarray) -> None:
-        """Go on with the networks where ``stays`` is True; the others stop costing anything."""
-        mask = torch.from_numpy(stays).to(next(iter(self._params.values())).device)
-        for parameter in self._params.values():
-            state = self._rule.state[parameter]
-            for name, value in state.items():
-                if torch.is_tensor(value) and value.ndim and len(value) == len(mask):
-                    state[name] = value[mask]
-            parameter.grad = None
-            parameter.data = parameter.data[mask]
-        self.seeds = self.seeds[stays]
-        self._traced.clear()
+    def kept(self) -> list[Tensors]:
+        """What is kept of the networks now: their parameters, their average, or draws around it."""
+        average = self._recipe.average
+        n = 1 if average is None or average.n_draws is None else average.n_draws
+        if not self._n_averaged:
+            return [self.params] * n
+        if isinstance(average, SWAG):
+            seeds = np.maximum(self.seeds, 0)
+            return [
+                average.draw(self._sums, self._n_averaged, self._recipe.key, seeds, k)
+                for k in range(n)
+            ]
+        return [{name: sums["mean"] for name, sums in self._sums.items()}]
 
-    def _gradient_of_rows(
-        self, x: torch.Tensor, y: torch.Tensor, rows: torch.Tensor, *params: torch.Tensor
-    ) -> tuple[torch.Tensor, ...]:
-        # index_select copies whole rows, several times as fast as x[rows] does.
-        batch = [a.index_select(0, rows.flatten()).unflatten(0, rows.shape) for a in (x, y)]
-        return self._gradient(params, *batch)
+    def state(self) -> dict[str, Any]:
+        """Everything that training goes on from: tensors by name, and numbers."""
+        optimizer = {
+            name: dict(self._rule.state[parameter]) for name, parameter in self._params.items()
+        }
+        return {
+            "params": self.params,
+            "optimizer": optimizer,
+            "sums": self._sums,
+            "n_averaged": self._n_averaged,
+        }
 
-    def _call(
-        self, name: str, function: TensorFunction, *arguments: torch.Tensor
-    ) -> tuple[torch.Tensor, ...]:
-        """The function of ``arguments`` and all parameters, traced once."""
-        arguments += tuple(self.params.values())
-        if name not in self._traced:
-            self._traced[name] = trace(function, *arguments)
-        # It spares the book-keeping of views that no_grad still does.
-        with torch.inference_mode():
-            return self._traced[name](*arguments)
+    @classmethod
+    def of_state(
+        cls, recipe: Recipe, seeds: np.ndarray, step: int, state: Mapping[str, Any]
+    ) -> "Chunk":
+        """The chunk that goes on from a state."""
+        chunk = cls(recipe, seeds, dict(state["params"]), step)
+        # A dictionary without entries may be missing.
+        optimizer = state.get("optimizer", {})
+        for name, parameter in chunk._params.items():
+            if optimizer.get(name):
+                chunk._rule.state[parameter] = dict(optimizer[name])
+        chunk._sums = {name: dict(sums) for name, sums in state.get("sums", {}).items()}
+        chunk._n_averaged = int(state["n_averaged"])
+        return chunk
+
+    def _batch(self, step: int) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+        batches, n_uniforms = self._recipe.batches, self._recipe.n_uniforms
+        if batches.is_whole and not n_uniforms:
+            return None, None
+        device = next(iter(self._params.values())).device
+        rows = torch.from_numpy(self._feed.rows(step)).to(device)
+        if not n_uniforms:
+            return rows, None
+        uniforms = batches.uniforms(np.maximum(self.seeds, 0), step, n_uniforms)
+        return rows, torch.from_numpy(uniforms).to(device)
+
+    def _set_lr(self, step: int) -> None:
+        factor = self._recipe.schedule(step, self._recipe.n_steps)
+        for group, lr in zip(self._rule.param_groups, self._lrs, strict=True):
+            if lr is not None:
+                group["lr"] = lr * factor
+
+    def _take_in(self, average: Average) -> None:
+        for name, value in self.params.items():
+            average.add(self._sums[name], value, self._n_averaged)
+        self._n_averaged += 1
 
 
-def _build(
-    optimizer: Optimizer, params: Tensors, lr_factors: Mapping[str, float]
-) -> torch.optim.Optimizer:
-    """The optimiser, with one parameter group a learning rate where there are several."""
-    if not lr_factors:
-        return optimizer.build(params.values())
-    groups: dict[float, list[torch.Tensor]] = {}
-    for name, value in params.items():
-        groups.setdefault(lr_factors.get(name, 1.0), []).append(value)
-    rule = optimizer.build([{"params": values} for values in groups.values()])
-    for group, factor in zip(rule.param_groups, groups, strict=True):
-        group["lr"] *= factor
-    return rule
+def regroup(
+    recipe: Recipe,
+    chunks: Sequence[Chunk],
+    trains: Callable[[np.ndarray], np.ndarray],
+    sizes: Callable[[int], list[int]],
+) -> list[Chunk]:
+    """The networks that still train, in as few chunks as hold them.
+
+    Args:
+        recipe: How they are trained.
+        chunks: At the same step.
+        trains: Seed numbers → which of them still train.
+        sizes: Number of networks → places of every chunk.
+    """
+    places = [c.places[trains(c.seeds[c.places])] for c in chunks]
+    seeds = np.concatenate([c.seeds[p] for c, p in zip(chunks, places, strict=True)])
+    if len(seeds) == 0:
+        return []
+    n_places = sum(len(c.seeds) for c in chunks)
+    wanted = sizes(len(seeds))
+    if sum(wanted) == n_places:
+        return list(chunks)
+    whole = _joined([c.state() for c in chunks], places, [len(c.seeds) for c in chunks])
+    ends = np.cumsum(wanted)
+    return [
+        Chunk.of_state(recipe, *part(seeds, whole, int(end) - size, size, chunks[0].step))
+        for size, end in zip(wanted, ends, strict=True)
+    ]
+
+
+def part(
+    seeds: np.ndarray, state: Any, first: int, size: int, step: int
+) -> tuple[np.ndarray, int, Any]:
+    """``size`` places from network ``first`` on, what is over filled up with the last of them."""
+    n = min(size, len(seeds) - first)
+    index = first + np.minimum(np.arange(size), n - 1)
+    taken = np.where(np.arange(size) < n, seeds[index], FILLER)
+    at = torch.from_numpy(index)
+
+    def take(leaf: Any) -> Any:
+        if not isinstance(leaf, torch.Tensor):
+            return leaf
+        return leaf[at.to(leaf.device)] if _is_stacked(leaf, len(seeds)) else leaf.clone()
+
+    return taken, step, _map(take, state)
+
+
+def _joined(states: Sequence[Any], places: Sequence[np.ndarray], n_places: Sequence[int]) -> Any:
+    """One state of the networks at these places of several chunks."""
+
+    def join(*leaves: Any) -> Any:
+        if not isinstance(leaves[0], torch.Tensor) or not _is_stacked(leaves[0], n_places[0]):
+            return leaves[0]
+        return torch.cat(
+            [
+                leaf[torch.from_numpy(place).to(leaf.device)]
+                for leaf, place in zip(leaves, places, strict=True)
+            ]
+        )
+
+    return _map(join, *states)
+
+
+def _is_stacked(leaf: torch.Tensor, n: int) -> bool:
+    """Whether a tensor has the leading axis of the networks; a count of steps has no axis."""
+    return leaf.ndim > 0 and len(leaf) == n
+
+
+def _map(function: Callable[..., Any], *trees: Any) -> Any:
+    """The function on every leaf of nested dictionaries of one structure."""
+    if isinstance(trees[0], Mapping):
+        return {name: _map(function, *(tree[name] for tree in trees)) for name in trees[0]}
+    return function(*trees)

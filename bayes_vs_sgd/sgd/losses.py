@@ -7,30 +7,52 @@ from torch.nn import functional
 
 from ..likelihoods import Bernoulli, Categorical, Gaussian, Likelihood
 
+# Softplus is the identity above this, which is exact in double precision.
+_LINEAR_ABOVE = 40.0
+
 
 def negative_log_likelihood(
-    likelihood: Likelihood, outputs: torch.Tensor, y: torch.Tensor
+    likelihood: Likelihood,
+    outputs: torch.Tensor,
+    y: torch.Tensor,
+    *,
+    label_smoothing: float = 0.0,
 ) -> torch.Tensor:
     """−log p(y | outputs) of every row: the torch twin of ``likelihood.log_prob``.
+
+    With smoothing s and C classes it is (1 − s)·(−log p_y) + (s/C) Σ_c (−log p_c), the loss of
+    ``torch.nn.CrossEntropyLoss(label_smoothing=s)``.
 
     Args:
         likelihood: One of ``likelihoods``.
         outputs: Shape (n, ...).
         y: Targets of shape (n, ...).
+        label_smoothing: s, in [0, 1].
 
     Returns:
         Shape (n,).
 
     Raises:
-        ValueError: The likelihood has no torch form, or its noise level is no number.
+        ValueError: The likelihood has no torch form, its noise level is no number, or real targets
+            are to be smoothed.
     """
     if isinstance(likelihood, Categorical):
         # What cross_entropy computes, without its search for ignored classes in every step.
-        return -functional.log_softmax(outputs, -1).gather(-1, y[:, None])[:, 0]
+        log_probs = functional.log_softmax(outputs, -1)
+        hard = -log_probs.gather(-1, y[:, None])[:, 0]
+        if label_smoothing == 0:
+            return hard
+        return (1 - label_smoothing) * hard - label_smoothing * log_probs.mean(-1)
     if isinstance(likelihood, Bernoulli):
         logit = outputs.reshape(outputs.shape[0])
-        return functional.binary_cross_entropy_with_logits(
-            logit, y.to(logit.dtype), reduction="none"
+        wrong = torch.where(y == 1, -logit, logit)
+        hard = functional.softplus(wrong, threshold=_LINEAR_ABOVE)
+        # −log p of the other class is larger by the margin.
+        return hard if label_smoothing == 0 else hard - 0.5 * label_smoothing * wrong
+    if label_smoothing != 0:
+        raise ValueError(
+            f"label_smoothing={label_smoothing} needs classes, and {type(likelihood).__name__} has "
+            "none; pass 0."
         )
     if isinstance(likelihood, Gaussian):
         residual = (outputs.flatten(1) if outputs.ndim > 1 else outputs[:, None]) - y.reshape(

@@ -1,27 +1,25 @@
 """A function of tensors as a straight list of tensor operations."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
-from torch.fx import Node
+from torch.fx import GraphModule, Node
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 TensorFunction = Callable[..., tuple[torch.Tensor, ...]]
 
-_RESHAPES = (
-    torch.ops.aten.expand.default,
-    torch.ops.aten.view.default,
-    torch.ops.aten._unsafe_view.default,
-)
+_aten = torch.ops.aten
+_RESHAPES = (_aten.expand.default, _aten.view.default, _aten._unsafe_view.default)
 
 
-def trace(function: TensorFunction, *arguments: torch.Tensor) -> TensorFunction:
-    """Record what ``function`` does and leave out what does nothing.
+def trace(function: TensorFunction, *arguments: torch.Tensor) -> GraphModule:
+    """Record what ``function`` does, leave out what does nothing, and merge what is one operation.
 
     ``torch.func`` costs every call more than the arithmetic of a small network, and leaves behind
-    operations without effect: reshapes to the same shape, products with 1, transposes undone.
+    operations without effect: reshapes to the same shape, products with 1, transposes undone. A
+    matrix product and the bias added to it become one operation.
 
     Args:
         function: Works on tensors alone, without control flow that depends on their values, and
@@ -29,7 +27,8 @@ def trace(function: TensorFunction, *arguments: torch.Tensor) -> TensorFunction:
         arguments: Examples; the result holds for their shapes and dtypes only.
 
     Returns:
-        The same function, without its overhead.
+        The same function, without its overhead; call its ``forward``, for ``__call__`` looks for
+        hooks every time.
     """
     # PyTorch has no batching rule for the fused attention, and would run network after network.
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
@@ -40,9 +39,29 @@ def trace(function: TensorFunction, *arguments: torch.Tensor) -> TensorFunction:
         if same is not None:
             node.replace_all_uses_with(same)
     recorded.graph.eliminate_dead_code()
+    for node in list(recorded.graph.nodes):
+        _merge_bias(recorded, node)
+    recorded.graph.eliminate_dead_code()
     recorded.recompile()
-    # Without __call__, which looks for hooks every time.
-    return recorded.forward
+    return recorded
+
+
+def new_tensors(recorded: GraphModule) -> Iterator[torch.Tensor]:
+    """Stand-ins of the tensors that a recorded function makes; views of others are none."""
+    for node in recorded.graph.nodes:
+        value = node.meta.get("val")
+        if node.op == "call_function" and isinstance(value, torch.Tensor) and not _is_view(node):
+            yield value
+
+
+def uses_convolution(recorded: GraphModule) -> bool:
+    """Whether a recorded function convolves."""
+    return any("convolution" in str(node.target) for node in recorded.graph.nodes)
+
+
+def _is_view(node: Node) -> bool:
+    schema: Any = getattr(node.target, "_schema", None)
+    return schema is not None and any(r.alias_info is not None for r in schema.returns)
 
 
 def _same_as(node: Node) -> Node | None:
@@ -52,7 +71,22 @@ def _same_as(node: Node) -> Node | None:
         return None
     if node.target in _RESHAPES and node.meta["val"].shape == source.meta["val"].shape:
         return source
-    if node.target is torch.ops.aten.mul.Scalar and node.args[1] == 1:
+    if node.target is _aten.mul.Scalar and node.args[1] == 1:
         return source
-    twice = node.target is torch.ops.aten.transpose.int and source.target is node.target
+    twice = node.target is _aten.transpose.int and source.target is node.target
     return source.all_input_nodes[0] if twice and source.args[1:] == node.args[1:] else None
+
+
+def _merge_bias(recorded: GraphModule, node: Node) -> None:
+    """Replace bias + product by one operation, where the product is used for nothing else."""
+    if node.target is not _aten.add.Tensor or node.kwargs or len(node.args) != 2:
+        return
+    for product, bias in (node.args, node.args[::-1]):
+        if not (isinstance(product, Node) and isinstance(bias, Node)):
+            return
+        if product.target is _aten.bmm.default and len(product.users) == 1:
+            with recorded.graph.inserting_before(node):
+                merged = recorded.graph.call_function(_aten.baddbmm.default, (bias, *product.args))
+            merged.meta = node.meta
+            node.replace_all_uses_with(merged)
+            return

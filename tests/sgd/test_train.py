@@ -6,6 +6,8 @@ import torch
 from torch import nn
 
 from bayes_vs_sgd import Dataset, Network, likelihoods, priors, sgd
+from bayes_vs_sgd.sgd.batches import Batches
+from bayes_vs_sgd.types import StoppedChainWarning
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(30, 4))
@@ -40,10 +42,10 @@ def plain_loop(
     """One network, trained the ordinary way."""
     module = network.to_torch(start)
     optimizer = build(module.parameters())
-    shuffle = np.random.default_rng([seed, number])
+    batches = Batches(seed, len(X), batch_size)
     x, y = torch.from_numpy(X), torch.from_numpy(Y)
-    for _ in range(epochs):
-        order = shuffle.permutation(len(X))
+    for epoch in range(epochs):
+        order = batches.orders(np.array([number]), np.array([epoch]))[0, 0]
         for first in range(0, len(X) - batch_size + 1, batch_size):
             rows = order[first : first + batch_size]
             optimizer.zero_grad()
@@ -123,10 +125,11 @@ def test_factors_stay_when_networks_leave(network: Network) -> None:
     initial = starts(network, 2)
     initial["0.weight"][1] = np.nan
     settings = {"optimizer": sgd.Adam(0.02), "lr_factors": FACTORS, "progress": False}
-    both = sgd.train(network, DATASET, n_seeds=2, initial=initial, max_epochs=40, **settings)
+    with pytest.warns(StoppedChainWarning):
+        both = sgd.train(network, DATASET, n_seeds=2, initial=initial, max_epochs=40, **settings)
     first = {n: v[:1] for n, v in initial.items()}
     alone = sgd.train(network, DATASET, n_seeds=1, initial=first, max_epochs=40, **settings)
-    assert both.stats["epoch"][:, -1].tolist() == [40, 10]
+    assert both.stats["epoch"][:, -1].tolist() == [40, 0]
     for parameter, value in alone.params.items():
         np.testing.assert_allclose(both.params[parameter][0], value[0], rtol=1e-9, atol=1e-9)
 
@@ -197,12 +200,29 @@ def test_checkpoints_after_the_stop_repeat_the_final_parameters(network: Network
     assert trained.stats["epoch"].tolist() == [[10, 20, 20]]
 
 
-def test_a_loss_that_is_not_finite_is_counted_and_stopped(network: Network) -> None:
-    initial = starts(network, 2)
-    initial["0.weight"][1] = np.nan
-    trained = sgd.train(network, DATASET, n_seeds=2, initial=initial, max_epochs=20, progress=False)
-    assert trained.info["nonfinite"] == 1
-    assert trained.stats["epoch"][:, -1].tolist() == [20, 10]
+def test_a_network_without_finite_loss_is_stopped_named_and_kept_out() -> None:
+    """Networks 0 and 2 start at the minimum and stay; the step is too long for network 1."""
+    network = Network(nn.Linear(4, 1, bias=False), np.zeros((1, 4), np.float32))
+    weight, y = np.zeros((3, 1, 4)), np.zeros((30, 1))
+    weight[1] = 1
+    settings = {
+        "initial": {"weight": weight}, "likelihood": likelihoods.Gaussian(1.0),
+        "optimizer": sgd.SGD(10.0, 0.0), "max_epochs": 500, "checkpoints": [1], "progress": False,
+    }  # fmt: skip
+    dataset = Dataset(X, y, X, y)
+    with pytest.warns(StoppedChainWarning, match=r"1 of 3 networks .*\(chains 1\)"):
+        trained = sgd.train(network, dataset, n_seeds=3, **settings)
+    assert (trained.info["nonfinite"], trained.info["stopped_chains"]) == (1, "1")
+    assert np.isfinite(trained.params["weight"][:, 0]).all()
+    assert np.isfinite(trained.params["weight"][:, 1]).all(axis=(1, 2)).tolist() == [
+        True,
+        False,
+        True,
+    ]
+    assert trained.stats["epoch"][1, 1] < 500
+    left = trained.running()
+    assert left.n_chains == 2
+    np.testing.assert_allclose(left.params["weight"][:, -1], weight[[0, 2]])
 
 
 def test_starts_come_from_the_prior_by_seed(network: Network) -> None:

@@ -1,0 +1,117 @@
+"""Learning rates over a run: what the learning rate is multiplied by at each step."""
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from ..checks import require_count, require_fraction, require_positive
+
+
+@dataclass(frozen=True)
+class Schedule(ABC):
+    """Factor on the learning rate: (t + 1)/n_warmup at step t < n_warmup, then ``decay``.
+
+    The first of n_warmup steps has 1/n_warmup of the learning rate, the last of them all of it.
+
+    Attributes:
+        n_warmup: Steps of the linear warm-up.
+    """
+
+    n_warmup: int = field(default=0, kw_only=True)
+
+    def __post_init__(self) -> None:
+        require_count("n_warmup", self.n_warmup, 0)
+
+    def __call__(self, step: int, n_steps: int) -> float:
+        """The factor at a step.
+
+        Args:
+            step: t, from 0.
+            n_steps: Steps of the whole run.
+
+        Raises:
+            ValueError: The warm-up is longer than the run, or the step lies outside of it.
+        """
+        if self.n_warmup > n_steps:
+            raise ValueError(
+                f"n_warmup={self.n_warmup} exceeds the {n_steps} steps of the run; pass at most "
+                f"{n_steps}."
+            )
+        if not 0 <= step < n_steps:
+            raise ValueError(f"step={step} lies outside 0…{n_steps - 1}, the steps of the run.")
+        if step < self.n_warmup:
+            return (step + 1) / self.n_warmup
+        return self.decay(step, n_steps)
+
+    @abstractmethod
+    def decay(self, step: int, n_steps: int) -> float:
+        """The factor at a step after the warm-up."""
+
+
+@dataclass(frozen=True)
+class Constant(Schedule):
+    """The learning rate itself, after the warm-up.
+
+    Attributes:
+        n_warmup: Steps of the linear warm-up.
+    """
+
+    def decay(self, step: int, n_steps: int) -> float:
+        """1."""
+        return 1.0
+
+
+@dataclass(frozen=True)
+class Cosine(Schedule):
+    """end + (1 − end)·(1 + cos(π(t − n_warmup)/(n_steps − n_warmup)))/2 at step t.
+
+    As torch's ``CosineAnnealingLR`` with ``T_max`` = n_steps − n_warmup: the first step after the
+    warm-up has factor 1, and the one after the last step of the run would have ``end``.
+
+    Attributes:
+        end: Where the half cosine ends, as a share of the learning rate.
+        n_warmup: Steps of the linear warm-up.
+    """
+
+    end: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_fraction("end", self.end)
+
+    def decay(self, step: int, n_steps: int) -> float:
+        """The half cosine."""
+        done = (step - self.n_warmup) / (n_steps - self.n_warmup)
+        return self.end + (1 - self.end) * (1 + math.cos(math.pi * done)) / 2
+
+
+@dataclass(frozen=True)
+class Steps(Schedule):
+    """factor^k at step t, k the number of milestones ≤ t: torch's ``MultiStepLR``.
+
+    Attributes:
+        at: Milestones: the steps, counted from the run's start, at which the learning rate falls.
+        factor: What it is multiplied by there.
+        n_warmup: Steps of the linear warm-up; no milestone may lie inside.
+    """
+
+    at: tuple[int, ...]
+    factor: float = 0.1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_positive("factor", self.factor)
+        for milestone in self.at:
+            require_count("at", milestone)
+        if any(later <= earlier for earlier, later in pairwise(self.at)):
+            raise ValueError(f"at={self.at} is not in order; name each milestone once, rising.")
+        if self.at and self.at[0] < self.n_warmup:
+            raise ValueError(
+                f"at={self.at} begins within the warm-up of n_warmup={self.n_warmup} steps; pass "
+                "milestones after it."
+            )
+
+    def decay(self, step: int, n_steps: int) -> float:
+        """A power of the factor."""
+        return self.factor ** sum(milestone <= step for milestone in self.at)
