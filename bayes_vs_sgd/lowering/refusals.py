@@ -32,7 +32,8 @@ def refuse_moving_modules(module: nn.Module) -> None:
         if isinstance(layer, _DROPOUT) and layer.training and layer.p > 0:
             raise LoweringError(
                 f"{name or 'the module'} is active dropout (p={layer.p}): the likelihood would be "
-                "random; set p=0, or call module.eval() before making the Network."
+                "random; set p=0, or call module.eval() before making the Network and train it with "
+                "sgd.train(..., dropout=True)."
             )
 
 

@@ -32,7 +32,7 @@ class Recipe:
         n_steps: Steps at most, which the schedule runs over.
         lr_factors: Factor on the learning rate by parameter name.
         weight_decay: Weight decay by parameter name.
-        n_uniforms: Random numbers that the augmentation of a row takes.
+        n_uniforms: Random numbers that augmentation and dropout of a row take.
         average: What is kept in place of the last iterate.
         key: Root of the randomness of draws from an average.
     """
@@ -92,13 +92,15 @@ class Chunk:
         """Train until ``stop`` steps are done."""
         tensors = list(self.params.values())
         average = self._recipe.average
+        gradient = self._recipe.objective.gradient(tensors)
         for step in range(self.step, stop):
-            rows, uniforms = self._batch(step)
-            gradients = self._recipe.objective.gradients(tensors, rows, uniforms)
-            for parameter, gradient in zip(self._params.values(), gradients, strict=True):
-                parameter.grad = gradient
+            gradients = gradient(*self._batch(step))
+            for parameter, found in zip(self._params.values(), gradients, strict=True):
+                parameter.grad = found
             self._set_lr(step)
-            self._rule.step()
+            # Some of torch's optimisers change the gradient in place, which came in this mode.
+            with torch.inference_mode():
+                self._rule.step()
             if average is not None and average.counts(step + 1):
                 self._take_in(average)
         for parameter in self._params.values():

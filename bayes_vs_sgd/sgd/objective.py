@@ -1,7 +1,7 @@
 """What is minimised, its gradient for a stack of networks, and how networks are judged."""
 
-import threading
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -10,13 +10,15 @@ from torch.func import functional_call, grad, vmap
 
 from ..likelihoods import Likelihood
 from .augmentation import Augmentation
+from .dropout import Masks, count_uniforms, in_training
 from .losses import mistakes, negative_log_likelihood
+from .program import Compiled, Eager, Executable, Program, by_autograd
 from .trace import TensorFunction, new_tensors, trace, uses_convolution
 
 Rows = tuple[torch.Tensor, torch.Tensor]
 
 # Bytes that the rows of one look may take in a stack of networks.
-_BYTES_OF_A_LOOK = 2**26
+_BYTES_OF_A_LOOK = 2**24
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,8 @@ class Loss:
             g·min(1, clip_norm/(|g| + 1e-6)), as ``torch.nn.utils.clip_grad_norm_`` has it; None
             leaves it.
         augment: Changes the inputs of every batch.
+        dropout: Whether the module's dropout acts in the gradient; it never does where networks are
+            judged.
         mixed_precision: Forward and backward in bfloat16 where PyTorch's autocast holds it safe.
         compiled: Hand the gradient to ``torch.compile``.
     """
@@ -38,6 +42,7 @@ class Loss:
     label_smoothing: float = 0.0
     clip_norm: float | None = None
     augment: Augmentation | None = None
+    dropout: bool = False
     mixed_precision: bool = False
     compiled: bool = False
 
@@ -60,9 +65,27 @@ class Objective:
     ) -> None:
         self._module, self._names, self._loss = module, tuple(names), loss
         self._rows = {"train": train, "test": test}
-        self._traced: dict[tuple[object, ...], TensorFunction] = {}
-        self._tracing = threading.Lock()
+        self._in_training = in_training(module) if loss.dropout else module
+        augment, shape = loss.augment, tuple(train[0].shape[1:])
+        self._n_augment = 0 if augment is None else augment.n_uniforms(shape)
+        self._programs: dict[tuple[object, ...], Executable] = {}
         self._bytes_a_row = 1.0
+
+    @property
+    def module_text(self) -> str:
+        """The layers and their settings as PyTorch prints them."""
+        return str(self._module)
+
+    def n_uniforms(self, batch_size: int) -> int:
+        """Random numbers that a row of a batch takes: the augmentation's, then those of dropout.
+
+        Raises:
+            ValueError: There is no dropout to switch on, or there are random numbers beside it.
+        """
+        if not self._loss.dropout:
+            return self._n_augment
+        x, _ = self._rows["train"]
+        return self._n_augment + count_uniforms(self._in_training, x[:batch_size])
 
     def measure(
         self,
@@ -74,35 +97,38 @@ class Objective:
 
         Args:
             params: A stack of one.
-            rows: As in ``gradients``.
-            uniforms: As in ``gradients``.
+            rows: As in ``gradient``.
+            uniforms: As in ``gradient``.
         """
         arguments = self._arguments(rows, uniforms)
-        recorded = trace(self._gradient(1, rows, uniforms), *arguments, *params)
+        recorded = trace(self._gradient(1, rows, uniforms), *arguments, *params, computes=False)
         n_bytes = sum(t.numel() * t.element_size() for t in new_tensors(recorded))
         n_rows = len(self._rows["train"][0]) if rows is None else rows.numel()
         self._bytes_a_row = n_bytes / n_rows
         return n_bytes, uses_convolution(recorded)
 
-    def gradients(
-        self,
-        params: Sequence[torch.Tensor],
-        rows: torch.Tensor | None,
-        uniforms: torch.Tensor | None,
-    ) -> tuple[torch.Tensor, ...]:
-        """The gradient of every network's loss on rows of its own.
-
-        Args:
-            params: Stacked tensors (n, ...).
-            rows: Row numbers, shape (n, batch); None takes all rows.
-            uniforms: Numbers in [0, 1) for the augmentation, shape (n, batch, k); None without one.
+    def gradient(
+        self, params: Sequence[torch.Tensor]
+    ) -> Callable[[torch.Tensor | None, torch.Tensor | None], tuple[torch.Tensor, ...]]:
+        """The gradient of every network's loss, for stacked tensors (n, ...) that change in place.
 
         Returns:
-            One tensor a parameter, of its shape.
+            A function of row numbers (n, batch), None for all rows, and of numbers in [0, 1) for
+            augmentation and dropout (n, batch, k), None where neither takes any. It gives one tensor a
+            parameter, of its shape, that the next call of any of these functions may overwrite.
         """
-        size = len(params[0])
-        make = lambda: self._gradient(size, rows, uniforms)  # noqa: E731
-        return self._call(("gradient", size), make, *self._arguments(rows, uniforms), *params)
+        bound: TensorFunction | None = None
+
+        def of_batch(
+            rows: torch.Tensor | None, uniforms: torch.Tensor | None
+        ) -> tuple[torch.Tensor, ...]:
+            nonlocal bound
+            inputs = self._arguments(rows, uniforms)
+            if bound is None:
+                bound = self._gradient_program(inputs, params, rows, uniforms).bind(params)
+            return bound(*inputs)
+
+        return of_batch
 
     def judge(
         self, params: Sequence[torch.Tensor], split: str
@@ -120,11 +146,14 @@ class Objective:
         size = len(params[0])
         length = max(1, int(_BYTES_OF_A_LOOK // (size * self._bytes_a_row)))
         sums = torch.zeros(2, size, dtype=torch.float64, device=x.device)
-        for piece_x, piece_y in zip(x.split(length), y.split(length), strict=True):
-            key = ("judge", size, len(piece_x))
-            sums += torch.stack(
-                self._call(key, lambda: self._sums(size), piece_x, piece_y, *params)
+        for piece in zip(x.split(length), y.split(length), strict=True):
+            key = ("judge", size, len(piece[0]))
+            program: Executable = (
+                Eager(self._sums(1), with_gradient=False)
+                if size == 1
+                else self._program(key, lambda: self._sums(size), piece, params)
             )
+            sums += torch.stack(program.bind(params)(*piece))
         loss, error = sums / len(x)
         return loss, error
 
@@ -134,10 +163,15 @@ class Objective:
         return (*self._rows["train"], *(a for a in (rows, uniforms) if a is not None))
 
     def _gradient(
-        self, size: int, rows: torch.Tensor | None, uniforms: torch.Tensor | None
+        self,
+        size: int,
+        rows: torch.Tensor | None,
+        uniforms: torch.Tensor | None,
+        of_loss: TensorFunction | None = None,
     ) -> TensorFunction:
         augment, shared = self._loss.augment, rows is None
-        of_one = self._clipped(grad(self._mean))
+        n_augment, dropout = self._n_augment, self._loss.dropout
+        of_one = self._clipped(grad(self._mean) if of_loss is None else of_loss)
         of_stack = _stacked(of_one, size, shared=shared)
 
         def gradient(
@@ -148,27 +182,41 @@ class Objective:
             chosen, *rest = arguments
             # index_select copies whole rows, several times as fast as x[rows] does.
             inputs, targets = (a.index_select(0, chosen.flatten()) for a in (x, y))
-            if augment is not None and uniforms is not None:
-                inputs = augment(inputs, rest.pop(0).flatten(0, 1))
+            of_dropout: list[torch.Tensor] = []
+            if uniforms is not None:
+                numbers = rest.pop(0)
+                if dropout:
+                    numbers, *of_dropout = numbers.tensor_split((n_augment,), dim=-1)
+                if augment is not None:
+                    inputs = augment(inputs, numbers.flatten(0, 1))
             batch = (a.unflatten(0, chosen.shape) for a in (inputs, targets))
-            return _in_order(of_stack(tuple(rest), *batch))
+            return _in_order(of_stack(tuple(rest), *batch, *of_dropout))
 
         return gradient
 
     def _mean(
-        self, params: tuple[torch.Tensor, ...], x: torch.Tensor, y: torch.Tensor
+        self,
+        params: tuple[torch.Tensor, ...],
+        x: torch.Tensor,
+        y: torch.Tensor,
+        u: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        outputs = self._outputs(params, x)
+        outputs = self._outputs(params, x, u)
         return negative_log_likelihood(
             self._loss.likelihood, outputs, y, label_smoothing=self._loss.label_smoothing
         ).mean()
 
-    def _outputs(self, params: tuple[torch.Tensor, ...], x: torch.Tensor) -> torch.Tensor:
+    def _outputs(
+        self, params: tuple[torch.Tensor, ...], x: torch.Tensor, u: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """What the module returns; with dropout where there are numbers for it."""
         named = dict(zip(self._names, params, strict=True))
-        if not self._loss.mixed_precision:
-            return functional_call(self._module, named, (x,))
-        with torch.autocast(x.device.type, torch.bfloat16):
-            return functional_call(self._module, named, (x,)).to(params[0].dtype)
+        module = self._module if u is None else self._in_training
+        with nullcontext() if u is None else Masks(u):
+            if not self._loss.mixed_precision:
+                return functional_call(module, named, (x,))
+            with torch.autocast(x.device.type, torch.bfloat16):
+                return functional_call(module, named, (x,)).to(params[0].dtype)
 
     def _clipped(self, gradient: TensorFunction) -> TensorFunction:
         limit = self._loss.clip_norm
@@ -196,19 +244,36 @@ class Objective:
         of_stack = _stacked(judge, size, shared=True)
         return lambda x, y, *params: of_stack(params, x, y)
 
-    def _call(
-        self, key: tuple[object, ...], make: Callable[[], TensorFunction], *arguments: torch.Tensor
-    ) -> tuple[torch.Tensor, ...]:
-        """The function of the arguments, traced when it is first called."""
-        if key not in self._traced:
-            with self._tracing:
-                if key not in self._traced:
-                    recorded = trace(make(), *arguments)
-                    whole = torch.compile(recorded) if self._loss.compiled else recorded.forward
-                    self._traced[key] = whole
-        # It spares the book-keeping of views that no_grad still does.
-        with torch.inference_mode():
-            return self._traced[key](*arguments)
+    def _gradient_program(
+        self,
+        inputs: Sequence[torch.Tensor],
+        params: Sequence[torch.Tensor],
+        rows: torch.Tensor | None,
+        uniforms: torch.Tensor | None,
+    ) -> Executable:
+        size = len(params[0])
+        if size > 1:
+            make = lambda: self._gradient(size, rows, uniforms)  # noqa: E731
+            return self._program(("gradient", size), make, inputs, params)
+        if ("gradient", 1) not in self._programs:
+            loss = torch.compile(self._mean) if self._loss.compiled else self._mean
+            alone = self._gradient(1, rows, uniforms, by_autograd(loss))
+            self._programs["gradient", 1] = Eager(alone, with_gradient=True)
+        return self._programs["gradient", 1]
+
+    def _program(
+        self,
+        key: tuple[object, ...],
+        make: Callable[[], TensorFunction],
+        inputs: Sequence[torch.Tensor],
+        params: Sequence[torch.Tensor],
+    ) -> Executable:
+        """The function of inputs and parameters, made when it is first called."""
+        if key not in self._programs:
+            recorded = trace(make(), *inputs, *params)
+            kind = Compiled if self._loss.compiled else Program
+            self._programs[key] = kind(recorded, len(inputs))
+        return self._programs[key]
 
 
 def _in_order(gradients: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:

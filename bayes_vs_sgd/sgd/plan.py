@@ -61,6 +61,9 @@ class Plan:
             raise ValueError(
                 f"checkpoints={outside} lie outside 0…{name}={limit}; name {what} inside."
             )
+        parts = [c for c in checkpoints if c != int(c)]
+        if parts:
+            raise ValueError(f"checkpoints={parts} are no whole numbers; pass integers.")
         every = (
             look_every * unit if look_every is not None else _EPOCHS_BETWEEN_LOOKS * steps_per_epoch
         )

@@ -1,9 +1,7 @@
 """Waves of networks one after another: progress, storage, and going on after a kill."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,6 +64,12 @@ class Run:
         kept = self.collect(one)
         return jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), kept)
 
+    def loss_at_start(self) -> float:
+        """Training loss of the first network before any step."""
+        one = [torch.from_numpy(np.array(v)).to(self.device) for v in self.starts.of(0, 1).values()]
+        loss, _ = self.recipe.objective.judge(one, "train")
+        return float(loss[0])
+
     def __call__(self, place: Checkpoint | None, *, in_memory: bool, progress: bool) -> "Outcome":
         """Train all of them, or those that are left."""
         saved = None if place is None else place.load()
@@ -74,12 +78,9 @@ class Run:
         length = self._wave_length()
         kept, last = self._stores(length, folder, resume=saved is not None)
         n_waves = -(-self.n_seeds // length)
-        with (
-            _threads(self.largest, self.device) as executor,
-            bar(self.description, n_waves * self.plan.n_steps, show=progress) as report,
-        ):
+        with bar(self.description, n_waves * self.plan.n_steps, show=progress) as report:
             for first in range(at.first, self.n_seeds, length):
-                wave = self._wave(first, min(first + length, self.n_seeds), executor)
+                wave = self._wave(first, min(first + length, self.n_seeds))
                 if saved is not None and saved[0]["layout"]:
                     wave.restore(_unpack(saved[0]["layout"], saved[1], self.device))
                 saved = None
@@ -147,14 +148,12 @@ class Run:
         store.write(at.n_kept, piece, first_chain=at.first)
         at.n_kept += n
 
-    def _wave(self, first: int, last: int, executor: Executor | None) -> Wave:
+    def _wave(self, first: int, last: int) -> Wave:
         params = {
             name: torch.from_numpy(np.array(value)).to(self.device)
             for name, value in self.starts.of(first, last).items()
         }
-        return Wave(
-            self.recipe, self.largest, self.first_seed + first, params, self.collect, executor
-        )
+        return Wave(self.recipe, self.largest, self.first_seed + first, params, self.collect)
 
     def _wave_length(self) -> int:
         if self.largest == 1:
@@ -239,21 +238,6 @@ class _Shown:
         failed = f", {n_failed} without finite loss" if n_failed else ""
         detail = f"{int(wave.trains.sum())} of {n} networks still train{failed}"
         self._report(self._before + step, detail)
-
-
-@contextmanager
-def _threads(largest: int, device: torch.device) -> Iterator[Executor | None]:
-    """As many workers as PyTorch has threads, each computing with one; none for large networks."""
-    n = torch.get_num_threads()
-    if largest == 1 or device.type != "cpu" or n == 1:
-        yield None
-        return
-    with ThreadPoolExecutor(n, initializer=torch.set_num_threads, initargs=(1,)) as executor:
-        try:
-            yield executor
-        finally:
-            # Threads that start later take the number that was set last, wherever it was.
-            torch.set_num_threads(n)
 
 
 def _pack(tree: Any) -> tuple[list[list[Any]], list[np.ndarray]]:

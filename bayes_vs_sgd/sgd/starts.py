@@ -1,6 +1,7 @@
 """Where networks start: draws of a prior, given parameters, or the end of another run."""
 
 from collections.abc import Mapping
+from functools import lru_cache, partial
 from typing import Any
 
 import jax
@@ -45,7 +46,8 @@ class Starts:
         if isinstance(given, Mapping):
             self._given = _checked(given, network, n_seeds)
         elif hasattr(given, "sample"):
-            self._draw = _draw_block(given, jax.random.key(seed), network)
+            draw = _drawer(given, tuple(network.shapes.items()))
+            self._draw = partial(draw, jax.random.key(seed))
         else:
             raise ValueError(
                 f"initial is a {type(initial).__name__}; pass a prior, parameters with a leading axis of "
@@ -77,16 +79,40 @@ class Starts:
         return self._given is not None
 
 
-def _draw_block(prior: Any, key: jax.Array, network: Network) -> Any:
-    def draw(first: jax.Array, length: int) -> dict[str, jax.Array]:
-        numbers = first + jnp.arange(length)
-        return jax.vmap(lambda s: prior.sample(jax.random.fold_in(key, s), network.shapes))(numbers)
+def _draw_block(prior: Any, shapes: tuple[tuple[str, tuple[int, ...]], ...]) -> Any:
+    """A compiled function of a key, the number of the first draw, and how many."""
 
-    return jax.jit(draw, static_argnums=1)
+    def draw(key: jax.Array, first: jax.Array, length: int) -> dict[str, jax.Array]:
+        numbers = first + jnp.arange(length)
+        return jax.vmap(lambda s: prior.sample(jax.random.fold_in(key, s), dict(shapes)))(numbers)
+
+    return jax.jit(draw, static_argnums=2)
+
+
+_found_again = lru_cache(maxsize=16)(_draw_block)
+
+
+def _drawer(prior: Any, shapes: tuple[tuple[str, tuple[int, ...]], ...]) -> Any:
+    """The compiled function, found again where the prior can be looked up."""
+    try:
+        return _found_again(prior, shapes)
+    except TypeError:
+        return _draw_block(prior, shapes)
 
 
 def _checked(given: Mapping[str, Any], network: Network, n_seeds: int) -> dict[str, np.ndarray]:
     arrays = {name: np.asarray(value) for name, value in given.items()}
+    for name, value in arrays.items():
+        if value.ndim == 0 or not np.issubdtype(value.dtype, np.floating):
+            raise ValueError(
+                f"initial[{name!r}] is {value.dtype} of shape {value.shape}; pass floating-point numbers "
+                f"with a leading axis of n_seeds={n_seeds}."
+            )
+    dtypes = sorted({str(value.dtype) for value in arrays.values()})
+    if len(dtypes) > 1:
+        raise ValueError(
+            f"initial holds {' and '.join(dtypes)}; pass all parameters in one of them."
+        )
     lengths = {len(value) for value in arrays.values()}
     if lengths != {n_seeds}:
         raise ValueError(

@@ -1,7 +1,8 @@
 """A function of tensors as a straight list of tensor operations."""
 
+import operator
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch.fx import GraphModule, Node
@@ -11,20 +12,25 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 TensorFunction = Callable[..., tuple[torch.Tensor, ...]]
 
 _aten = torch.ops.aten
+# A product with fewer columns than this on a CPU is several times faster with rows and columns
+# exchanged.
+_NARROW = 16
 _RESHAPES = (_aten.expand.default, _aten.view.default, _aten._unsafe_view.default)
 
 
-def trace(function: TensorFunction, *arguments: torch.Tensor) -> GraphModule:
+def trace(function: TensorFunction, *arguments: torch.Tensor, computes: bool = True) -> GraphModule:
     """Record what ``function`` does, leave out what does nothing, and merge what is one operation.
 
     ``torch.func`` costs every call more than the arithmetic of a small network, and leaves behind
     operations without effect: reshapes to the same shape, products with 1, transposes undone. A
-    matrix product and the bias added to it become one operation.
+    matrix product and the bias added to it become one operation, and a product with few columns is
+    computed the other way round.
 
     Args:
         function: Works on tensors alone, without control flow that depends on their values, and
             changes none of them in place.
         arguments: Examples; the result holds for their shapes and dtypes only.
+        computes: False records shapes without computing anything.
 
     Returns:
         The same function, without its overhead; call its ``forward``, for ``__call__`` looks for
@@ -32,7 +38,9 @@ def trace(function: TensorFunction, *arguments: torch.Tensor) -> GraphModule:
     """
     # PyTorch has no batching rule for the fused attention, and would run network after network.
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
-        recorded = make_fx(function)(*arguments)
+        mode: Literal["real", "fake"] = "real" if computes else "fake"
+        record = make_fx(function, tracing_mode=mode, _allow_non_fake_inputs=True)
+        recorded = record(*arguments)
     recorded.graph.eliminate_dead_code()
     for node in recorded.graph.nodes:
         same = _same_as(node)
@@ -41,6 +49,7 @@ def trace(function: TensorFunction, *arguments: torch.Tensor) -> GraphModule:
     recorded.graph.eliminate_dead_code()
     for node in list(recorded.graph.nodes):
         _merge_bias(recorded, node)
+        _turn_narrow(recorded, node)
     recorded.graph.eliminate_dead_code()
     recorded.recompile()
     return recorded
@@ -50,7 +59,7 @@ def new_tensors(recorded: GraphModule) -> Iterator[torch.Tensor]:
     """Stand-ins of the tensors that a recorded function makes; views of others are none."""
     for node in recorded.graph.nodes:
         value = node.meta.get("val")
-        if node.op == "call_function" and isinstance(value, torch.Tensor) and not _is_view(node):
+        if node.op == "call_function" and isinstance(value, torch.Tensor) and not is_view(node):
             yield value
 
 
@@ -59,7 +68,11 @@ def uses_convolution(recorded: GraphModule) -> bool:
     return any("convolution" in str(node.target) for node in recorded.graph.nodes)
 
 
-def _is_view(node: Node) -> bool:
+def is_view(node: Node) -> bool:
+    """Whether the result of a node lies in the memory of its first argument."""
+    # Neither says so in a schema.
+    if node.target in (operator.getitem, _aten._unsafe_view.default):
+        return True
     schema: Any = getattr(node.target, "_schema", None)
     return schema is not None and any(r.alias_info is not None for r in schema.returns)
 
@@ -84,9 +97,35 @@ def _merge_bias(recorded: GraphModule, node: Node) -> None:
     for product, bias in (node.args, node.args[::-1]):
         if not (isinstance(product, Node) and isinstance(bias, Node)):
             return
-        if product.target is _aten.bmm.default and len(product.users) == 1:
+        # In mixed precision the sum is of another dtype than the product.
+        is_mixed = product.meta["val"].dtype != bias.meta["val"].dtype
+        if product.target is _aten.bmm.default and len(product.users) == 1 and not is_mixed:
             with recorded.graph.inserting_before(node):
                 merged = recorded.graph.call_function(_aten.baddbmm.default, (bias, *product.args))
             merged.meta = node.meta
             node.replace_all_uses_with(merged)
             return
+
+
+def _turn_narrow(recorded: GraphModule, node: Node) -> None:
+    """Replace Aᵀ·B with few columns by (Bᵀ·A)ᵀ: the gradient of a weight with few inputs."""
+    if node.target is not _aten.bmm.default:
+        return
+    left, right = node.all_input_nodes if len(node.all_input_nodes) == 2 else (node, node)
+    turns = left.target is _aten.transpose.int and {d % 3 for d in left.args[1:]} == {1, 2}  # type: ignore[operator]
+    if not turns or node.meta["val"].device.type != "cpu":
+        return
+    n_rows, n_columns = node.meta["val"].shape[1:]
+    if not 1 < n_columns < min(_NARROW, n_rows):
+        return
+    call = recorded.graph.call_function
+    with recorded.graph.inserting_before(node):
+        turned = call(_aten.transpose.int, (right, 1, 2))
+        product = call(_aten.bmm.default, (turned, left.args[0]))
+        back = call(_aten.transpose.int, (product, 1, 2))
+        whole = call(_aten.clone.default, (back,), {"memory_format": torch.contiguous_format})
+    turned.meta["val"] = right.meta["val"].transpose(1, 2)
+    product.meta["val"] = node.meta["val"].new_empty((len(node.meta["val"]), n_columns, n_rows))
+    back.meta["val"] = product.meta["val"].transpose(1, 2)
+    whole.meta["val"] = node.meta["val"]
+    node.replace_all_uses_with(whole)

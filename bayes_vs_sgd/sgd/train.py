@@ -46,6 +46,7 @@ def train(
     likelihood: Likelihood = Categorical(),  # noqa: B008
     label_smoothing: float = 0.0,
     augment: Augmentation | None = None,
+    dropout: bool = False,
     batch_size: int | None = None,
     max_epochs: int | None = None,
     max_steps: int | None = None,
@@ -100,6 +101,12 @@ def train(
         likelihood: Decides the loss.
         label_smoothing: Share of every label that is spread over all classes in the training loss.
         augment: Random changes of the inputs of every batch.
+        dropout: Train with the dropout of a module that was in evaluation mode, ``module.eval()``, when
+            the ``Network`` was made. ``nn.Dropout`` and ``nn.Dropout1d`` to ``3d``, and their functions
+            called with ``self.training``, then zero each entry (channel) with probability p and
+            divide the others by 1 − p, with masks of their own for every network, step and row. Losses,
+            stopping rules and all predictions are those of the network without dropout, the mean
+            network. False trains without it.
         batch_size: Rows a step; None takes all of them.
         max_epochs: Passes over the training rows at most; 1000 where neither is given.
         max_steps: Steps at most, in place of ``max_epochs``.
@@ -135,7 +142,8 @@ def train(
 
     Raises:
         ValueError: A count, the batch size, a checkpoint, a factor, the device, ``initial`` or a
-            combination of settings is not possible, or the folder holds a run of other settings.
+            combination of settings is not possible, ``dropout`` finds none or other randomness, or the
+            folder holds a run of other settings.
     """
     n_rows = len(dataset.x_train)
     batch_size = n_rows if batch_size is None else batch_size
@@ -145,7 +153,7 @@ def train(
         batches.steps_per_epoch, max_epochs, max_steps, checkpoints, look_every, patience
     )
     stops = Stops(stop_at_interpolation, stop_at_loss, plan.patience)
-    loss = Loss(likelihood, label_smoothing, clip_norm, augment, mixed_precision, compiled)
+    loss = Loss(likelihood, label_smoothing, clip_norm, augment, dropout, mixed_precision, compiled)
     _check_loss(loss, stop_at_loss)
     _check_names(network, lr_factors=lr_factors, weight_decay=weight_decay)
     _check_kept(average, checkpoints, checkpoint, in_memory=in_memory)
@@ -153,15 +161,16 @@ def train(
     starts = Starts(initial, network, n_seeds, seed, first_seed)
 
     start = {name: torch.from_numpy(value).to(place) for name, value in starts.of(0, 1).items()}
+    objective = _objective(network, dataset, loss, start, place)
     recipe = Recipe(
-        _objective(network, dataset, loss, start, place),
+        objective,
         batches,
         optimizer,
         schedule,
         plan.n_steps,
         dict(lr_factors or {}),
         dict(weight_decay or {}),
-        0 if augment is None else augment.n_uniforms(dataset.x_train.shape[1:]),
+        objective.n_uniforms(batch_size),
         average,
         jax.random.fold_in(jax.random.key(seed), _DRAWS),
     )
@@ -196,7 +205,8 @@ def _objective(
     module = network.to_torch({name: value[0].cpu().numpy() for name, value in start.items()})
 
     def tensor(values: np.ndarray) -> torch.Tensor:
-        found = torch.from_numpy(np.asarray(values))
+        # Torch takes no reversed views, and warns of what cannot be written, such as JAX's arrays.
+        found = torch.from_numpy(np.require(values, requirements=["C", "W"]))
         return found.to(place, dtype if found.is_floating_point() else found.dtype)
 
     train = (tensor(dataset.x_train), tensor(dataset.y_train))
@@ -242,11 +252,12 @@ def _settings(network: Network, dataset: Dataset, run: Run, loss: Loss) -> dict[
     """What decides the draws, as plain values."""
     recipe, rows = run.recipe, (dataset.x_train, dataset.y_train, dataset.x_test, dataset.y_test)
     return {
+        "module": recipe.objective.module_text,
         "parameters": {name: list(shape) for name, shape in network.shapes.items()},
         "optimizer": repr(recipe.optimizer),
         "schedule": repr(recipe.schedule),
-        "lr_factors": dict(recipe.lr_factors),
-        "weight_decay": dict(recipe.weight_decay),
+        "lr_factors": {name: float(value) for name, value in recipe.lr_factors.items()},
+        "weight_decay": {name: float(value) for name, value in recipe.weight_decay.items()},
         "loss": repr(loss),
         "batch_size": recipe.batches.batch_size,
         "plan": repr(run.plan),
@@ -259,6 +270,8 @@ def _settings(network: Network, dataset: Dataset, run: Run, loss: Loss) -> dict[
         "device": run.device.type,
         "starting points": digest(run.starts.of(0, run.n_seeds if run.starts.are_given else 1)),
         "data": digest([np.asarray(a) for a in rows]),
+        # Another architecture may have parameters of the same shapes.
+        "loss at the start": f"{run.loss_at_start():.6g}",
     }
 
 

@@ -5,8 +5,7 @@ be put together again when others have stopped.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Executor
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +15,8 @@ import torch
 
 from .chunk import FILLER, Chunk, Recipe, regroup
 
-# Bytes that a step of the networks of one chunk may touch: what caches hold.
-_CHUNK = {"cpu": 3 * 2**21, "cuda": 2**28}
+# Bytes that a step of the networks of one chunk may touch: what caches hold, for each thread of a CPU.
+_CHUNK = {"cpu": 9 * 2**20, "cuda": 2**28}
 # With multiples of so many places no entry is left over that vector instructions do not fill, and
 # a network is computed in the same way whichever its place is, as far as matrix products allow.
 _FEWEST = 16
@@ -64,7 +63,8 @@ def largest_chunk(n_bytes: int, convolves: bool, device: str) -> int:
     """
     if n_bytes > _LARGE or (convolves and device == "cpu"):
         return 1
-    room = _CHUNK.get(device, _CHUNK["cuda"]) / n_bytes
+    n_threads = torch.get_num_threads() if device == "cpu" else 1
+    room = n_threads * _CHUNK.get(device, _CHUNK["cuda"]) / n_bytes
     return max(_FEWEST, 1 << round(math.log2(room))) if room > 1 else _FEWEST
 
 
@@ -77,7 +77,6 @@ class Wave:
         first_seed: Seed number of the first network.
         params: Where they start: stacked tensors by name.
         collect: Stacked parameters → what is kept of them.
-        executor: Runs chunks side by side; None runs them one after another.
 
     Attributes:
         trains: False for networks that have stopped; what is known of them stays as it was.
@@ -91,10 +90,9 @@ class Wave:
         first_seed: int,
         params: Mapping[str, torch.Tensor],
         collect: Callable[[Mapping[str, torch.Tensor]], Any],
-        executor: Executor | None,
     ) -> None:
         self._recipe, self._largest, self._first = recipe, largest, first_seed
-        self._collect, self._executor = collect, executor
+        self._collect = collect
         n = len(next(iter(params.values())))
         self.trains, self.failed = np.ones(n, dtype=bool), np.zeros(n, dtype=bool)
         self._statistics = {name: np.full(n, np.nan) for name in STATISTICS}
@@ -120,21 +118,22 @@ class Wave:
 
     def advance(self, stop: int) -> None:
         """Train until ``stop`` steps are done."""
-        self._of_all(lambda chunk: chunk.advance(stop))
+        for chunk in self._chunks:
+            chunk.advance(stop)
 
     def look(self) -> None:
         """Judge the networks that still train on the training rows."""
         step, epoch = self.step, self.step / self._recipe.batches.steps_per_epoch
-        judged = self._of_all(lambda chunk: chunk.judge(chunk.params, "train"))
-        for chunk, (loss, error) in zip(self._chunks, judged, strict=True):
+        for chunk in self._chunks:
+            loss, error = chunk.judge(chunk.params, "train")
             at, here = self._networks(chunk, self.trains)
             self._note(at, train_loss=loss[here], train_error=error[here], step=step, epoch=epoch)
-            fell = at[error[here] < self._lowest[at]]
-            self._lowest[fell] = self._statistics["train_error"][fell]
-            self._lowest_at[fell] = step
 
     def stop(self, stops: Stops, *, all_of_them: bool = False) -> None:
         """Stop the networks that meet a rule or have no finite loss, and put the others together."""
+        error = self._statistics["train_error"]
+        fell = self.trains & (error < self._lowest)
+        self._lowest[fell], self._lowest_at[fell] = error[fell], self.step
         self.failed |= self.trains & ~np.isfinite(self._statistics["train_loss"])
         stopping = self.failed | all_of_them
         if stops.at_interpolation:
@@ -161,10 +160,10 @@ class Wave:
             wanted: Mask of shape (n,), all of which still train.
         """
         chunks = [c for c in self._chunks if len(self._networks(c, wanted)[0])]
-        for chunk, found in zip(chunks, self._of_all(self._found, chunks), strict=True):
+        for chunk in chunks:
             at, here = self._networks(chunk, wanted)
             ok = ~self.failed[at]
-            for k, (values, statistics) in enumerate(found):
+            for k, (values, statistics) in enumerate(self._found(chunk)):
                 self._put(at, here, ok, k, values)
                 for name in STATISTICS:
                     new = statistics.get(name)
@@ -249,11 +248,3 @@ class Wave:
                 array[at[~ok], k] = np.nan
 
         jax.tree.map(put, self._kept["params"], values)
-
-    def _of_all(
-        self, function: Callable[[Chunk], Any], chunks: Sequence[Chunk] | None = None
-    ) -> list[Any]:
-        chosen = self._chunks if chunks is None else chunks
-        if self._executor is None or len(chosen) == 1:
-            return [function(chunk) for chunk in chosen]
-        return list(self._executor.map(function, chosen))
