@@ -17,8 +17,9 @@ from .trace import TensorFunction, new_tensors, trace, uses_convolution
 
 Rows = tuple[torch.Tensor, torch.Tensor]
 
-# Bytes that the rows of one look may take in a stack of networks.
-_BYTES_OF_A_LOOK = 2**24
+# Bytes that the rows of one look may touch in a stack of networks, and the fewest rows that are worth a
+# call.
+_BYTES_OF_A_LOOK, _FEWEST_ROWS = 2**26, 32
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,7 @@ class Objective:
         """
         x, y = self._rows[split]
         size = len(params[0])
-        length = max(1, int(_BYTES_OF_A_LOOK // (size * self._bytes_a_row)))
+        length = max(_FEWEST_ROWS, int(_BYTES_OF_A_LOOK // (size * self._bytes_a_row)))
         sums = torch.zeros(2, size, dtype=torch.float64, device=x.device)
         for piece in zip(x.split(length), y.split(length), strict=True):
             key = ("judge", size, len(piece[0]))

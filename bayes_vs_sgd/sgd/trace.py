@@ -23,8 +23,8 @@ def trace(function: TensorFunction, *arguments: torch.Tensor, computes: bool = T
 
     ``torch.func`` costs every call more than the arithmetic of a small network, and leaves behind
     operations without effect: reshapes to the same shape, products with 1, transposes undone. A
-    matrix product and the bias added to it become one operation, and a product with few columns is
-    computed the other way round.
+    matrix product and the bias added to it become one operation, an outer product becomes a
+    multiplication, and a product with few columns is computed the other way round.
 
     Args:
         function: Works on tensors alone, without control flow that depends on their values, and
@@ -49,6 +49,7 @@ def trace(function: TensorFunction, *arguments: torch.Tensor, computes: bool = T
     recorded.graph.eliminate_dead_code()
     for node in list(recorded.graph.nodes):
         _merge_bias(recorded, node)
+        _multiply_outer(recorded, node)
         _turn_narrow(recorded, node)
     recorded.graph.eliminate_dead_code()
     recorded.recompile()
@@ -107,13 +108,26 @@ def _merge_bias(recorded: GraphModule, node: Node) -> None:
             return
 
 
+def _multiply_outer(recorded: GraphModule, node: Node) -> None:
+    """Replace the product of a column and a row, the gradient of a batch of one, by a multiplication."""
+    if node.target is not _aten.bmm.default or len(node.all_input_nodes) != 2:
+        return
+    left, right = node.all_input_nodes
+    if left.meta["val"].shape[2] == 1:
+        with recorded.graph.inserting_before(node):
+            product = recorded.graph.call_function(_aten.mul.Tensor, (left, right))
+        product.meta = node.meta
+        node.replace_all_uses_with(product)
+
+
 def _turn_narrow(recorded: GraphModule, node: Node) -> None:
     """Replace Aᵀ·B with few columns by (Bᵀ·A)ᵀ: the gradient of a weight with few inputs."""
     if node.target is not _aten.bmm.default:
         return
     left, right = node.all_input_nodes if len(node.all_input_nodes) == 2 else (node, node)
     turns = left.target is _aten.transpose.int and {d % 3 for d in left.args[1:]} == {1, 2}  # type: ignore[operator]
-    if not turns or node.meta["val"].device.type != "cpu":
+    is_outer = left.meta["val"].shape[2] == 1
+    if not turns or is_outer or node.meta["val"].device.type != "cpu":
         return
     n_rows, n_columns = node.meta["val"].shape[1:]
     if not 1 < n_columns < min(_NARROW, n_rows):

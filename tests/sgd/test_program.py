@@ -128,3 +128,11 @@ def test_a_narrow_product_is_the_same_the_other_way_round() -> None:
     recorded = trace(lambda a, b: (a.mT @ b,), a, b)
     assert "clone" in recorded.code
     np.testing.assert_allclose(recorded(a, b)[0], a.mT @ b, rtol=1e-5, atol=1e-5)
+
+
+def test_an_outer_product_is_a_multiplication() -> None:
+    a, b = torch.randn(5, 1, 40), torch.randn(5, 1, 7)
+    recorded = trace(lambda a, b: (a.mT @ b,), a, b)
+    assert "mul" in recorded.code
+    assert "bmm" not in recorded.code
+    assert torch.equal(recorded(a, b)[0], a.mT @ b)
