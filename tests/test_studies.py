@@ -111,6 +111,7 @@ def test_a_finished_run_resumed_computes_nothing(
     assert {p: p.stat().st_mtime_ns for p in (finished / "cells").iterdir()} == before
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been(
     finished: Path, tmp_path: Path
 ) -> None:

@@ -142,6 +142,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", VARIANTS)
 def test_whatever_is_trained_goes_on_where_it_was_killed(
     network: Network, tmp_path: Path, name: str
