@@ -137,4 +137,6 @@ class Estimate:
     sem: Any
 
     def __str__(self) -> str:
+        if np.ndim(self.value):
+            return f"{self.value} ± {self.sem}"
         return f"{self.value:.4g} ± {self.sem:.2g}"

@@ -36,3 +36,4 @@ def test_draws_count_chains_and_draws_of_any_nest() -> None:
 
 def test_an_estimate_prints_its_error() -> None:
     assert str(Estimate(0.12345, 0.01)) == "0.1235 ± 0.01"
+    assert str(Estimate(np.array([1, 2]), np.array([0, 1]))) == "[1 2] ± [0 1]"

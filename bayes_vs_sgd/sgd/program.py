@@ -101,7 +101,6 @@ class Program:
         ]
         views = [n for n in nodes if n in bound]
         into = self._buffers(rest, recorded.graph.output_node())
-        carried = arguments[n_inputs:] + views
         results = ", ".join(self._text(r) for r in recorded.graph.output_node().args[0])  # type: ignore[union-attr]
         source = [
             f"def bind({_names(arguments[n_inputs:])}):",
@@ -111,7 +110,6 @@ class Program:
             f"        return ({results},)",
             "    return run",
         ]
-        assert carried
         exec("\n".join(source), self._names)
 
     def bind(self, params: Sequence[torch.Tensor]) -> TensorFunction:
