@@ -56,7 +56,8 @@ class Batches:
         keys = bits.astype(np.uint64) << np.uint64(32)
         keys |= np.arange(self._n_rows, dtype=np.uint64)
         keys.sort(axis=-1)
-        return (keys & _LOW).astype(np.int64)
+        keys &= _LOW
+        return keys.view(np.int64)
 
     def uniforms(
         self, seeds: Int[np.ndarray, " n"], step: int, n: int

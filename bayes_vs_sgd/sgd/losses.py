@@ -45,7 +45,7 @@ def negative_log_likelihood(
         return (1 - label_smoothing) * hard - label_smoothing * log_probs.mean(-1)
     if isinstance(likelihood, Bernoulli):
         logit = outputs.reshape(outputs.shape[0])
-        wrong = logit * (1 - 2 * y.to(logit.dtype))
+        wrong = logit * (y.to(logit.dtype) * -2 + 1)
         hard = functional.softplus(wrong, threshold=_LINEAR_ABOVE)
         # −log p of the other class is larger by the margin.
         return hard if label_smoothing == 0 else hard - 0.5 * label_smoothing * wrong

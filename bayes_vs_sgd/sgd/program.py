@@ -15,6 +15,13 @@ from torch.fx import GraphModule, Node
 from .trace import TensorFunction, is_view
 
 _aten = torch.ops.aten
+
+
+def _relu(x: torch.Tensor, *, out: torch.Tensor) -> torch.Tensor:
+    # relu.out computes in memory of its own and copies.
+    return torch.clamp_min(x, 0, out=out)
+
+
 # Operators whose results go to buffers, with the function that writes there and the name of its
 # argument. Functions of the torch namespace are called at half the cost of torch.ops.
 _INTO: dict[Any, tuple[Callable[..., Any], str]] = {
@@ -32,7 +39,7 @@ _INTO: dict[Any, tuple[Callable[..., Any], str]] = {
     _aten.tanh.default: (torch.tanh, "out"),
     _aten.sigmoid.default: (torch.sigmoid, "out"),
     _aten.sum.dim_IntList: (torch.sum, "out"),
-    _aten.relu.default: (_aten.relu.out, "out"),
+    _aten.relu.default: (_relu, "out"),
     _aten.softplus.default: (_aten.softplus.out, "out"),
     _aten.gelu.default: (_aten.gelu.out, "out"),
     _aten.silu.default: (_aten.silu.out, "out"),
@@ -292,7 +299,11 @@ def _needed(nodes: Sequence[Node], constants: set[Node]) -> set[Node]:
 
 
 def _copies(node: Node) -> bool:
-    return node.target is _aten.clone.default
+    """Whether the node copies its argument, as it is or to another type."""
+    settings = {k: v for k, v in node.kwargs.items() if v is not None}
+    return node.target is _aten.clone.default or (
+        node.target is _aten._to_copy.default and set(settings) == {"dtype"}
+    )
 
 
 def _in_place(node: Node, ends: set[Node], roots: dict[Node, Node]) -> set[Node]:
