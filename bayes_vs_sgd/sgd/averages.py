@@ -29,6 +29,10 @@ class Average(ABC):
     start: int
     every: int
 
+    def __post_init__(self) -> None:
+        require_count("start", self.start)
+        require_count("every", self.every)
+
     @property
     def n_draws(self) -> int | None:
         """Draws a network that are taken at its end; None where the average itself is kept."""
@@ -38,18 +42,16 @@ class Average(ABC):
         """Whether the iterate of this step counts."""
         return step >= self.start and (step - self.start) % self.every == 0
 
-    @abstractmethod
     def begin(self, params: torch.Tensor) -> Sums:
-        """What is kept of a stacked tensor before any iterate, each with the leading axis of networks."""
+        """What is kept of a stacked tensor, each with the leading axis of networks: the mean.
+
+        The first iterate takes the place of its entries.
+        """
+        return {"mean": params.clone()}
 
     @abstractmethod
     def add(self, sums: Sums, params: torch.Tensor, n: int) -> None:
         """Take in an iterate in place, after ``n`` others."""
-
-    def check(self) -> None:
-        """Refuse counts that are none."""
-        require_count("start", self.start)
-        require_count("every", self.every)
 
 
 @dataclass(frozen=True)
@@ -67,13 +69,6 @@ class SWA(Average):
 
     start: int = 1
     every: int = 1
-
-    def __post_init__(self) -> None:
-        self.check()
-
-    def begin(self, params: torch.Tensor) -> Sums:
-        """The mean."""
-        return {"mean": params.clone()}
 
     def add(self, sums: Sums, params: torch.Tensor, n: int) -> None:
         """Mean ← mean + (θ − mean)/(n + 1)."""
@@ -95,12 +90,8 @@ class EMA(Average):
     every: int = 1
 
     def __post_init__(self) -> None:
-        self.check()
+        super().__post_init__()
         require_fraction("decay", self.decay)
-
-    def begin(self, params: torch.Tensor) -> Sums:
-        """The mean."""
-        return {"mean": params.clone()}
 
     def add(self, sums: Sums, params: torch.Tensor, n: int) -> None:
         """Mean ← mean + (1 − decay)·(θ − mean)."""
@@ -135,7 +126,7 @@ class SWAG(Average):
     every: int = 1
 
     def __post_init__(self) -> None:
-        self.check()
+        super().__post_init__()
         require_count("n_draws", self.n_draws)
         require_positive("scale", self.scale)
         if self.rank != 0:
@@ -144,8 +135,7 @@ class SWAG(Average):
     def begin(self, params: torch.Tensor) -> Sums:
         """Mean, sum of squared deviations, and the last deviations."""
         n, *shape = params.shape
-        return {
-            "mean": params.clone(),
+        return super().begin(params) | {
             "squares": torch.zeros_like(params),
             "deviations": params.new_zeros((n, self.rank, *shape)),
         }

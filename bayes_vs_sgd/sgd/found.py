@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,6 +11,9 @@ from torch import nn
 
 from ..network import Network
 from ..types import Dataset, Draws
+
+# What is measured of one network, by name.
+Numbers = dict[str, Any]
 
 
 def require_parameters(network: Network, draws: Draws) -> None:

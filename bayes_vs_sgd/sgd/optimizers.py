@@ -4,9 +4,9 @@ They act on every entry alone, so one optimiser on the stack of all networks is 
 optimiser a network. ``AGD``, which does not, takes its norms network by network.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import torch
 
@@ -27,8 +27,22 @@ class Optimizer(Protocol):
         ...
 
 
+class _Fused:
+    """Settings under torch's names for a class of ``torch.optim`` that has a fused form."""
+
+    lr: float
+    _rule: ClassVar[Callable[..., torch.optim.Optimizer]]
+
+    def __post_init__(self) -> None:
+        require_positive("lr", self.lr)
+
+    def build(self, parameters: Parameters) -> torch.optim.Optimizer:
+        """The optimiser on these tensors."""
+        return type(self)._rule(parameters, **vars(self), fused=True)
+
+
 @dataclass(frozen=True)
-class SGD:
+class SGD(_Fused):
     """``torch.optim.SGD``: v ← momentum·v + g + weight_decay·θ, θ ← θ − lr·v.
 
     With ``nesterov`` θ ← θ − lr·(g + weight_decay·θ + momentum·v).
@@ -45,23 +59,11 @@ class SGD:
     weight_decay: float = 0.0
     nesterov: bool = False
 
-    def __post_init__(self) -> None:
-        require_positive("lr", self.lr)
-
-    def build(self, parameters: Parameters) -> torch.optim.Optimizer:
-        """The optimiser on these tensors."""
-        return torch.optim.SGD(
-            parameters,
-            lr=self.lr,
-            momentum=self.momentum,
-            weight_decay=self.weight_decay,
-            nesterov=self.nesterov,
-            fused=True,
-        )
+    _rule = torch.optim.SGD
 
 
 @dataclass(frozen=True)
-class Adam:
+class Adam(_Fused):
     """``torch.optim.Adam``: θ ← θ − lr·m̂/(√v̂ + eps), with weight_decay·θ added to the gradient.
 
     Attributes:
@@ -76,23 +78,11 @@ class Adam:
     eps: float = 1e-8
     weight_decay: float = 0.0
 
-    def __post_init__(self) -> None:
-        require_positive("lr", self.lr)
-
-    def build(self, parameters: Parameters) -> torch.optim.Optimizer:
-        """The optimiser on these tensors."""
-        return torch.optim.Adam(
-            parameters,
-            lr=self.lr,
-            betas=self.betas,
-            eps=self.eps,
-            weight_decay=self.weight_decay,
-            fused=True,
-        )
+    _rule = torch.optim.Adam
 
 
 @dataclass(frozen=True)
-class AdamW:
+class AdamW(_Fused):
     """``torch.optim.AdamW``: θ ← θ − lr·weight_decay·θ, then θ ← θ − lr·m̂/(√v̂ + eps).
 
     The decay is decoupled from the gradient (arXiv 1711.05101), so it is no prior: what it converges
@@ -110,19 +100,7 @@ class AdamW:
     eps: float = 1e-8
     weight_decay: float = 0.01
 
-    def __post_init__(self) -> None:
-        require_positive("lr", self.lr)
-
-    def build(self, parameters: Parameters) -> torch.optim.Optimizer:
-        """The optimiser on these tensors."""
-        return torch.optim.AdamW(
-            parameters,
-            lr=self.lr,
-            betas=self.betas,
-            eps=self.eps,
-            weight_decay=self.weight_decay,
-            fused=True,
-        )
+    _rule = torch.optim.AdamW
 
 
 @dataclass(frozen=True)
