@@ -1,12 +1,7 @@
 """A run that is killed at any moment goes on and ends bit-identical."""
 
-import itertools
 import json
-import os
-import signal
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import jax
@@ -14,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from bayes_vs_sgd import Draws, samplers, storage
+from bayes_vs_sgd import Draws, samplers
+from tests.killed import MOMENTS, Killed, killed, whole_and_resumed
 
 # The function of the same name hides the module.
 sample_module = sys.modules["bayes_vs_sgd.samplers.sample"]
@@ -50,42 +46,13 @@ def assert_same(a: Draws, b: Draws) -> None:
         assert a.info[name] == b.info[name]
 
 
-class Killed(Exception):  # noqa: N818
-    """Stands for the signal that ends a process."""
-
-
-@pytest.mark.parametrize("moment", ["in the draws", "between draws and state", "in the state"])
-@pytest.mark.parametrize("n_written", [0, 5])
+@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("n_before", [0, 5])
 def test_a_kill_at_any_point_of_writing_loses_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str, n_written: int
+    tmp_path: Path, moment: str, n_before: int
 ) -> None:
-    write, save, replace = storage.DrawStore.write, storage.Checkpoint.save, Path.replace
-    writes = itertools.count()
-    state = {"due": False}
-
-    def killed_write(self: storage.DrawStore, start: int, piece: object) -> None:
-        state["due"] = next(writes) == n_written
-        if state["due"] and moment == "in the draws":
-            write(self, start, jax.tree.map(lambda a: a[:, : (a.shape[1] + 1) // 2], piece))
-            raise Killed
-        write(self, start, piece)
-
-    def killed_save(self: storage.Checkpoint, progress: dict, chains: object) -> None:
-        if state["due"] and moment == "between draws and state":
-            raise Killed
-        save(self, progress, chains)
-
-    def killed_replace(self: Path, to: Path) -> Path:
-        if state["due"] and self.name == "state.npz.tmp":
-            raise Killed
-        return replace(self, to)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(storage.DrawStore, "write", killed_write)
-        patch.setattr(storage.Checkpoint, "save", killed_save)
-        patch.setattr(Path, "replace", killed_replace)
-        with pytest.raises(Killed):
-            run(tmp_path / "run")
+    with killed(moment, n_before), pytest.raises(Killed):
+        run(tmp_path / "run")
     assert_same(run(tmp_path / "run"), run(None))
 
 
@@ -118,28 +85,10 @@ np.savez(sys.argv[2], params=draws.params, **draws.stats)
 
 @pytest.mark.slow
 def test_a_process_that_is_killed_again_and_again_ends_bit_identical(tmp_path: Path) -> None:
-    def start(folder: Path, result: Path) -> subprocess.Popen:
-        return subprocess.Popen([sys.executable, "-c", SCRIPT, str(folder), str(result)])
-
-    whole, resumed = tmp_path / "whole.npz", tmp_path / "resumed.npz"
-    assert start(tmp_path / "a", whole).wait() == 0
-    n_killed = 0
-    for pause in (0.0, 0.05, 0.15, 0.3, 0.4, 0.6):
-        process = start(tmp_path / "b", resumed)
-        state = tmp_path / "b" / "state.npz"
-        before = os.stat(state).st_mtime_ns if state.exists() else 0
-        while process.poll() is None:
-            if state.exists() and os.stat(state).st_mtime_ns != before:
-                time.sleep(pause)
-                process.send_signal(signal.SIGKILL)
-                break
-            time.sleep(0.005)
-        n_killed += process.wait() == -signal.SIGKILL
-    assert n_killed >= 3
-    assert start(tmp_path / "b", resumed).wait() == 0
-    with np.load(whole) as a, np.load(resumed) as b:
-        for name in a.files:
-            np.testing.assert_array_equal(a[name], b[name])
+    whole, resumed = whole_and_resumed(SCRIPT, tmp_path)
+    assert whole.keys() == resumed.keys()
+    for name, value in whole.items():
+        np.testing.assert_array_equal(resumed[name], value)
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,6 @@
 """Training that is killed at any moment goes on and ends bit-identical."""
 
-import contextlib
-import itertools
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +15,7 @@ from torch import nn
 from bayes_vs_sgd import Dataset, Draws, Network, priors, sgd, storage
 from bayes_vs_sgd.sgd import run, wave
 from bayes_vs_sgd.types import StoppedChainWarning
+from tests.killed import MOMENTS, Killed, killed, whole_and_resumed
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(32, 4)).astype(np.float32)
@@ -61,41 +55,6 @@ def assert_same(found: Draws, expected: Draws) -> None:
         assert jax.tree.structure(a) == jax.tree.structure(b)
         jax.tree.map(np.testing.assert_array_equal, a, b)
     assert {**found.info, "seconds": 0} == {**expected.info, "seconds": 0}
-
-
-class Killed(Exception):  # noqa: N818
-    """Stands for the signal that ends a process."""
-
-
-MOMENTS = ("in the draws", "between draws and state", "in the state")
-
-
-@contextlib.contextmanager
-def killed(moment: str, n_before: int) -> Iterator[None]:
-    """A moment of writing that comes ``n_before`` times ends everything when it comes again."""
-    write, replace = storage.DrawStore.write, Path.replace
-    moments = itertools.count()
-
-    def killed_write(
-        self: storage.DrawStore, start: int, piece: Any, *, first_chain: int = 0
-    ) -> None:
-        is_due = moment != "in the state" and next(moments) == n_before
-        if is_due and moment == "in the draws":
-            piece = jax.tree.map(lambda a: a[: (len(a) + 1) // 2], piece)
-        write(self, start, piece, first_chain=first_chain)
-        if is_due:
-            raise Killed
-
-    def killed_replace(self: Path, to: Path) -> Path:
-        is_due = self.name == "state.npz.tmp" and moment == "in the state"
-        if is_due and next(moments) == n_before:
-            raise Killed
-        return replace(self, to)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(storage.DrawStore, "write", killed_write)
-        patch.setattr(Path, "replace", killed_replace)
-        yield
 
 
 @pytest.fixture(scope="module")
@@ -295,26 +254,8 @@ np.savez(sys.argv[2], **trained.params, **trained.stats)
 
 @pytest.mark.slow
 def test_a_process_that_is_killed_again_and_again_ends_bit_identical(tmp_path: Path) -> None:
-    def start(folder: Path, result: Path) -> subprocess.Popen:
-        return subprocess.Popen([sys.executable, "-c", SCRIPT, str(folder), str(result)])
-
-    whole, resumed = tmp_path / "whole.npz", tmp_path / "resumed.npz"
-    assert start(tmp_path / "a", whole).wait() == 0
-    n_killed = 0
-    for pause in (0.0, 0.05, 0.15, 0.3, 0.4, 0.6):
-        process = start(tmp_path / "b", resumed)
-        state = tmp_path / "b" / "state.npz"
-        before = os.stat(state).st_mtime_ns if state.exists() else 0
-        while process.poll() is None:
-            if state.exists() and os.stat(state).st_mtime_ns != before:
-                time.sleep(pause)
-                process.send_signal(signal.SIGKILL)
-                break
-            time.sleep(0.005)
-        n_killed += process.wait() == -signal.SIGKILL
-    assert n_killed >= 3
-    assert start(tmp_path / "b", resumed).wait() == 0
-    with np.load(whole) as a, np.load(resumed) as b:
-        assert len(set(a["step"][:, -1])) > 1
-        for name in a.files:
-            np.testing.assert_array_equal(a[name], b[name])
+    whole, resumed = whole_and_resumed(SCRIPT, tmp_path)
+    assert len(set(whole["step"][:, -1])) > 1
+    assert whole.keys() == resumed.keys()
+    for name, value in whole.items():
+        np.testing.assert_array_equal(resumed[name], value)
