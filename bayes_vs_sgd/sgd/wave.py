@@ -13,10 +13,12 @@ import jax
 import numpy as np
 import torch
 
+from .caches import last_cache
 from .chunk import FILLER, Chunk, Recipe, regroup
 
-# Bytes that a step of the networks of one chunk may touch: what caches hold, for each thread of a CPU.
-_CHUNK = {"cpu": 9 * 2**20, "cuda": 2**28}
+# Bytes that a step of the networks of one chunk may touch, on an accelerator and for each thread of a CPU:
+# a quarter of the last cache, not less than is worth the calls and not more than gains anything.
+_ON_DEVICE, _LEAST, _MOST = 2**28, 9 * 2**20, 36 * 2**20
 # With multiples of so many places no entry is left over that vector instructions do not fill, and
 # a network is computed in the same way whichever its place is, as far as matrix products allow.
 _FEWEST = 16
@@ -63,9 +65,15 @@ def largest_chunk(n_bytes: int, convolves: bool, device: str) -> int:
     """
     if n_bytes > _LARGE or (convolves and device == "cpu"):
         return 1
-    n_threads = torch.get_num_threads() if device == "cpu" else 1
-    room = n_threads * _CHUNK.get(device, _CHUNK["cuda"]) / n_bytes
+    room = _room(device) / n_bytes
     return max(_FEWEST, 1 << round(math.log2(room))) if room > 1 else _FEWEST
+
+
+def _room(device: str) -> int:
+    """Bytes that a step of one chunk may touch."""
+    if device != "cpu":
+        return _ON_DEVICE
+    return torch.get_num_threads() * min(max(last_cache() // 4, _LEAST), _MOST)
 
 
 class Wave:

@@ -75,7 +75,7 @@ def test_waves_chunks_and_threads_change_nothing(
     """70 networks: as one stack of 128; and in waves of 32, in chunks of 16, with two threads."""
     settings = SETTINGS | changes
     whole = sgd.train(network, DATASET, n_seeds=70, **settings)
-    monkeypatch.setitem(wave._CHUNK, "cpu", 1)
+    monkeypatch.setattr(wave, "_room", lambda device: 1)
     monkeypatch.setattr(run, "_WAVE", 32 * 9 * 148 * 4)
     n_threads = torch.get_num_threads()
     torch.set_num_threads(2)
@@ -95,13 +95,21 @@ def test_few_sizes_of_chunks_hold_any_number(n: int, largest: int, sizes: list[i
     assert wave.places(n, largest) == sizes
 
 
-@pytest.mark.parametrize(("n_bytes", "convolves", "device", "largest"), [
-    (2**24, False, "cpu", 1), (2**10, True, "cpu", 1), (2**10, True, "cuda", 2**18),
-    (75_000, False, "cpu", 128), (2**20, False, "cpu", 16), (2**20, False, "cuda", 256),
+@pytest.mark.parametrize(("n_bytes", "convolves", "device", "cache", "largest"), [
+    (2**24, False, "cpu", 2**25, 1), (2**10, True, "cpu", 2**25, 1), (2**10, True, "cuda", 0, 2**18),
+    (75_000, False, "cpu", 0, 128), (75_000, False, "cpu", 2**25, 128),
+    (75_000, False, "cpu", 2**26, 256), (75_000, False, "cpu", 2**32, 512),
+    (2**20, False, "cpu", 2**25, 16), (2**20, False, "cuda", 0, 256),
 ])  # fmt: skip
 def test_a_chunk_holds_what_the_cache_holds(
-    n_bytes: int, convolves: bool, device: str, largest: int
+    n_bytes: int,
+    convolves: bool,
+    device: str,
+    cache: int,
+    largest: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(wave, "last_cache", lambda: cache)
     assert wave.largest_chunk(n_bytes, convolves, device) == largest
 
 
