@@ -10,6 +10,7 @@ import torch
 
 from .averages import SWAG, Average, Sums
 from .batches import Batches, Feed
+from .descent import descends
 from .objective import Objective
 from .optimizers import Optimizer, build_groups
 from .schedules import Schedule
@@ -91,16 +92,15 @@ class Chunk:
     def advance(self, stop: int) -> None:
         """Train until ``stop`` steps are done."""
         tensors = list(self.params.values())
-        average = self._recipe.average
-        gradient = self._recipe.objective.gradient(tensors)
+        average, objective = self._recipe.average, self._recipe.objective
+        descent = objective.descent(tensors) if descends(self._rule) else None
+        gradient = objective.gradient(tensors)
         for step in range(self.step, stop):
-            gradients = gradient(*self._batch(step))
-            for parameter, found in zip(self._params.values(), gradients, strict=True):
-                parameter.grad = found
             self._set_lr(step)
-            # Some of torch's optimisers change the gradient in place, which came in this mode.
-            with torch.inference_mode():
-                self._rule.step()
+            if descent is not None:
+                descent(*self._batch(step), self._rates())
+            else:
+                self._optimize(gradient(*self._batch(step)))
             if average is not None and average.counts(step + 1):
                 self._take_in(average)
         for parameter in self._params.values():
@@ -163,6 +163,18 @@ class Chunk:
             return rows, None
         uniforms = batches.uniforms(np.maximum(self.seeds, 0), step, n_uniforms)
         return rows, torch.from_numpy(uniforms).to(device)
+
+    def _optimize(self, gradients: Sequence[torch.Tensor]) -> None:
+        for parameter, found in zip(self._params.values(), gradients, strict=True):
+            parameter.grad = found
+        # Some of torch's optimisers change the gradient in place, which came in this mode.
+        with torch.inference_mode():
+            self._rule.step()
+
+    def _rates(self) -> list[float]:
+        """The learning rate of every parameter."""
+        rates = {p: group["lr"] for group in self._rule.param_groups for p in group["params"]}
+        return [rates[parameter] for parameter in self._params.values()]
 
     def _set_lr(self, step: int) -> None:
         factor = self._recipe.schedule(step, self._recipe.n_steps)

@@ -10,6 +10,7 @@ from torch.func import functional_call, grad, vmap
 
 from ..likelihoods import Likelihood
 from .augmentation import Augmentation
+from .descent import descend
 from .dropout import Masks, count_uniforms, in_training
 from .losses import mistakes, negative_log_likelihood
 from .program import Compiled, Eager, Executable, Program, by_autograd
@@ -18,8 +19,8 @@ from .trace import TensorFunction, new_tensors, trace, uses_convolution
 Rows = tuple[torch.Tensor, torch.Tensor]
 
 # Bytes that the rows of one look may touch in a stack of networks, and the fewest rows that are worth a
-# call.
-_BYTES_OF_A_LOOK, _FEWEST_ROWS = 2**26, 32
+# call, of a stack and of a network alone.
+_BYTES_OF_A_LOOK, _FEWEST_ROWS, _FEWEST_ALONE = 2**26, 32, 128
 
 
 @dataclass(frozen=True)
@@ -131,6 +132,34 @@ class Objective:
 
         return of_batch
 
+    def descent(
+        self, params: Sequence[torch.Tensor]
+    ) -> Callable[[torch.Tensor | None, torch.Tensor | None, Sequence[float]], None] | None:
+        """Steps θ_k ← θ_k − lr_k·g_k of every network, without writing the gradients g_k.
+
+        Returns:
+            A function of rows and numbers as in ``gradient`` and of one learning rate a parameter; it
+            changes the tensors in place. None where gradients are taken otherwise: one network at
+            a time, or compiled.
+        """
+        if len(params[0]) == 1 or self._loss.compiled:
+            return None
+        bound: TensorFunction | None = None
+
+        def of_batch(
+            rows: torch.Tensor | None, uniforms: torch.Tensor | None, lrs: Sequence[float]
+        ) -> None:
+            nonlocal bound
+            inputs = self._arguments(rows, uniforms)
+            if bound is None:
+                make = self._gradient(len(params[0]), rows, uniforms)
+                bound = self._program(
+                    ("descent", len(params[0])), lambda: make, inputs, params, descends=True
+                ).bind(params)
+            bound(*inputs, *(-lr for lr in lrs))
+
+        return of_batch
+
     def judge(
         self, params: Sequence[torch.Tensor], split: str
     ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -145,7 +174,8 @@ class Objective:
         """
         x, y = self._rows[split]
         size = len(params[0])
-        length = max(_FEWEST_ROWS, int(_BYTES_OF_A_LOOK // (size * self._bytes_a_row)))
+        least = _FEWEST_ALONE if size == 1 else _FEWEST_ROWS
+        length = max(least, int(_BYTES_OF_A_LOOK // (size * self._bytes_a_row)))
         sums = torch.zeros(2, size, dtype=torch.float64, device=x.device)
         for piece in zip(x.split(length), y.split(length), strict=True):
             key = ("judge", size, len(piece[0]))
@@ -182,7 +212,8 @@ class Objective:
                 return _in_order(of_stack(arguments, x, y))
             chosen, *rest = arguments
             # index_select copies whole rows, several times as fast as x[rows] does.
-            inputs, targets = (a.index_select(0, chosen.flatten()) for a in (x, y))
+            flat = chosen.flatten()
+            inputs, targets = (a.index_select(0, flat) for a in (x, y))
             of_dropout: list[torch.Tensor] = []
             if uniforms is not None:
                 numbers = rest.pop(0)
@@ -268,12 +299,16 @@ class Objective:
         make: Callable[[], TensorFunction],
         inputs: Sequence[torch.Tensor],
         params: Sequence[torch.Tensor],
+        *,
+        descends: bool = False,
     ) -> Executable:
         """The function of inputs and parameters, made when it is first called."""
         if key not in self._programs:
-            recorded = trace(make(), *inputs, *params)
+            recorded, n_inputs = trace(make(), *inputs, *params), len(inputs)
+            if descends:
+                recorded, n_inputs = descend(recorded, n_inputs), n_inputs + len(params)
             kind = Compiled if self._loss.compiled else Program
-            self._programs[key] = kind(recorded, len(inputs))
+            self._programs[key] = kind(recorded, n_inputs)
         return self._programs[key]
 
 

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import torch
 from torch.fx import GraphModule, Node
 
-from .trace import TensorFunction, is_view
+from .trace import TensorFunction, is_view, roots_of
 
 _aten = torch.ops.aten
 
@@ -58,6 +58,9 @@ _DIRECT: dict[Any, Callable[..., Any]] = {
     _aten.transpose.int: torch.transpose,
     _aten.select.int: torch.select,
     _aten.unsqueeze.default: torch.unsqueeze,
+    _aten.baddbmm.out: torch.baddbmm,
+    _aten.addcmul.out: torch.addcmul,
+    _aten.add_.Tensor: torch.Tensor.add_,
 }
 # Of those, the ones whose entries depend on other entries: their result may not lie where an argument
 # lies. That of all others may.
@@ -96,7 +99,7 @@ class Program:
     def __init__(self, recorded: GraphModule, n_inputs: int) -> None:
         nodes = list(recorded.graph.nodes)
         arguments = [n for n in nodes if n.op == "placeholder"]
-        self._roots = _roots(nodes)
+        self._roots = roots_of(nodes)
         self._names: dict[str, Any] = {}
         constants = self._constants(nodes)
         bound = _views_of(nodes, arguments[n_inputs:])
@@ -266,15 +269,6 @@ def by_autograd(loss: Callable[..., torch.Tensor]) -> TensorFunction:
         return torch.autograd.grad(value, leaves, allow_unused=True, materialize_grads=True)
 
     return gradient
-
-
-def _roots(nodes: Sequence[Node]) -> dict[Node, Node]:
-    """The node whose memory each node's result lies in: itself, or what it is a view of."""
-    roots: dict[Node, Node] = {}
-    for node in nodes:
-        source = next(iter(node.all_input_nodes), None)
-        roots[node] = roots[source] if source is not None and is_view(node) else node
-    return roots
 
 
 def _views_of(nodes: Sequence[Node], sources: Sequence[Node]) -> set[Node]:

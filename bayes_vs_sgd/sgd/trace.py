@@ -1,7 +1,7 @@
 """A function of tensors as a straight list of tensor operations."""
 
 import operator
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal
 
 import torch
@@ -50,6 +50,7 @@ def trace(function: TensorFunction, *arguments: torch.Tensor, computes: bool = T
     for node in list(recorded.graph.nodes):
         _merge_bias(recorded, node)
         _multiply_outer(recorded, node)
+        _turn_column(recorded, node)
         _turn_narrow(recorded, node)
     recorded.graph.eliminate_dead_code()
     recorded.recompile()
@@ -76,6 +77,15 @@ def is_view(node: Node) -> bool:
         return True
     schema: Any = getattr(node.target, "_schema", None)
     return schema is not None and any(r.alias_info is not None for r in schema.returns)
+
+
+def roots_of(nodes: Iterable[Node]) -> dict[Node, Node]:
+    """The node whose memory each node's result lies in: itself, or what it is a view of."""
+    roots: dict[Node, Node] = {}
+    for node in nodes:
+        source = next(iter(node.all_input_nodes), None)
+        roots[node] = roots[source] if source is not None and is_view(node) else node
+    return roots
 
 
 def _same_as(node: Node) -> Node | None:
@@ -118,6 +128,31 @@ def _multiply_outer(recorded: GraphModule, node: Node) -> None:
             product = recorded.graph.call_function(_aten.mul.Tensor, (left, right))
         product.meta = node.meta
         node.replace_all_uses_with(product)
+
+
+def _turn_column(recorded: GraphModule, node: Node) -> None:
+    """Replace A·b by the row bᵀ·Aᵀ, whose entries lie in memory as those of the column do."""
+    if node.target not in (_aten.bmm.default, _aten.baddbmm.default):
+        return
+    *bias, left, right = node.args
+    value = node.meta["val"]
+    is_column = value.shape[2] == 1 and value.shape[1] > 1 and left.meta["val"].shape[2] > 1  # type: ignore[union-attr]
+    shares_bias = all(b.meta["val"].shape[1:] == (1, 1) for b in bias)  # type: ignore[union-attr]
+    if not is_column or not shares_bias or value.device.type != "cpu" or node.kwargs:
+        return
+    call: Any = recorded.graph.call_function
+    with recorded.graph.inserting_before(node):
+        turned = [call(_aten.transpose.int, (factor, 1, 2)) for factor in (right, left)]
+        row = call(node.target, (*bias, *turned))
+        column = call(_aten.view.default, (row, list(value.shape)))
+    for new, old in zip(turned, (right, left), strict=True):
+        new.meta["val"] = old.meta["val"].transpose(1, 2)  # type: ignore[union-attr]
+        same = _same_as(new)
+        if same is not None:
+            new.replace_all_uses_with(same)
+    row.meta["val"] = value.new_empty((len(value), 1, value.shape[1]))
+    column.meta["val"] = value
+    node.replace_all_uses_with(column)
 
 
 def _turn_narrow(recorded: GraphModule, node: Node) -> None:

@@ -135,6 +135,16 @@ def test_no_memory_is_asked_for_by_a_small_network() -> None:
     assert {n: b for n, b in asked.items() if b > 8} == {}
 
 
+def test_a_column_is_the_same_as_a_row() -> None:
+    a, b, c = torch.randn(5, 8, 40), torch.randn(5, 1, 40), torch.randn(5, 1)
+    recorded = trace(lambda a, b, c: (a @ b.mT, c[:, None] + a @ b.mT, b.mT), a, b, c)
+    found = recorded(a, b, c)
+    shapes = [n.meta["val"].shape for n in recorded.graph.nodes if "bmm" in str(n.target)]
+    assert shapes == [(5, 1, 8)] * len(shapes)
+    for one, expected in zip(found, (a @ b.mT, c[:, None] + a @ b.mT, b.mT), strict=True):
+        torch.testing.assert_close(one, expected, rtol=1e-5, atol=1e-5)
+
+
 def test_a_narrow_product_is_the_same_the_other_way_round() -> None:
     a, b = torch.randn(5, 8, 40), torch.randn(5, 8, 7)
     recorded = trace(lambda a, b: (a.mT @ b,), a, b)
