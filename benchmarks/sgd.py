@@ -36,7 +36,7 @@ N_NETWORKS = 5000
 SIZES = (7, 40, 40, 1)
 LR = 0.01
 IMAGES = Path(__file__).parents[2] / "shared" / "data" / "cifar10_10k.npz"
-_CNN_BATCH, _CNN_STEPS = 128, 200
+_CNN_BATCH, _CNN_STEPS = 128, 160
 
 
 def rows(case: str, effort: Effort) -> Iterator[Row]:
@@ -46,7 +46,7 @@ def rows(case: str, effort: Effort) -> Iterator[Row]:
         yield from cnn_rows(case, n_threads, effort)
         return
     batch_size = int(case.split(", ")[0].split()[1])
-    n_steps = 1280 if batch_size == 32 else 5120
+    n_steps = 640 if batch_size == 32 else 2560
     ours = ours_form(batch_size, n_steps, n_threads)
     peers = [
         torch_loop(batch_size, goal=60.0 if batch_size == 32 else 100.0),
