@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Num
+from jaxtyping import Int, Num
 
 
 @dataclass(frozen=True)
@@ -106,14 +106,18 @@ class Draws:
         """Arrays (chain, draw, ...); statistics where no parameters were kept."""
         return jax.tree.leaves(self.params) or list(self.stats.values())
 
+    def running_chains(self) -> Int[np.ndarray, " n"]:
+        """Numbers of the chains whose parameters stayed finite to the end."""
+        stopped = str(self.info.get("stopped_chains", "")).split(", ")
+        return np.array([c for c in range(self.n_chains) if str(c) not in stopped], dtype=int)
+
     def running(self) -> "Draws":
         """The chains whose parameters stayed finite to the end.
 
         Raises:
             ValueError: None did.
         """
-        stopped = str(self.info.get("stopped_chains", "")).split(", ")
-        kept = np.array([c for c in range(self.n_chains) if str(c) not in stopped])
+        kept = self.running_chains()
         if len(kept) == 0:
             raise ValueError(
                 "the parameters of every chain ceased to be finite; lower the step size."

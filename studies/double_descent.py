@@ -19,6 +19,7 @@ import xarray as xr
 
 from bayes_vs_sgd import (
     Dataset,
+    Draws,
     Network,
     Posterior,
     averaging,
@@ -272,10 +273,12 @@ class Study:
         )
         test = averaging.predict(network, trained, dataset.x_test)
         train = averaging.predict(network, trained, dataset.x_train)
-        test_groups, train_groups = grouped(config.ensemble_size, test[:, -1], train[:, -1])
+        runs_on = still_running(config, trained)
+        of_test, of_train = test[runs_on], train[runs_on]
+        test_groups, train_groups = grouped(config.ensemble_size, of_test[:, -1], of_train[:, -1])
         single, ensemble = double_descent.Arm(averaged=False), double_descent.Arm(averaged=True)
         tree = diagnostics.to_datatree(trained, test, dataset=dataset, train_log_probs=train)
-        tree["arms/sgd"] = xr.DataTree(single.losses(test, train, dataset))
+        tree["arms/sgd"] = xr.DataTree(single.losses(of_test, of_train, dataset))
         tree["arms/deep_ensemble"] = xr.DataTree(
             ensemble.losses(test_groups, train_groups, dataset)
         )
@@ -352,6 +355,22 @@ def lowered(depth: int, width: int, shape: tuple[int, ...], n_classes: int) -> N
     torch.manual_seed(0)
     module = MLP(int(np.prod(shape)), width, n_classes, depth)
     return Network(module, np.zeros((2, *shape), np.float32))
+
+
+def still_running(config: Config, trained: Draws) -> np.ndarray:
+    """Numbers of the networks whose loss stayed finite; the arms are made of them.
+
+    Raises:
+        UserError: Too few for two ensembles.
+    """
+    kept = trained.running_chains()
+    if len(kept) < 2 * config.ensemble_size:
+        raise runs.UserError(
+            f"the loss of {trained.n_chains - len(kept)} of {trained.n_chains} networks ceased to be "
+            f"finite, and two ensembles of {config.ensemble_size} need {2 * config.ensemble_size} of "
+            f"them; lower --{config.optimizer}.lr."
+        )
+    return kept
 
 
 def grouped(size: int, *members: np.ndarray) -> list[np.ndarray]:

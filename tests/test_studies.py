@@ -15,6 +15,7 @@ import pytest
 import xarray as xr
 
 from bayes_vs_sgd import runs
+from bayes_vs_sgd.types import StoppedChainWarning
 from studies import double_descent
 
 ROOT = Path(__file__).parents[1]
@@ -176,6 +177,31 @@ def test_bad_input_ends_in_one_sentence_and_exit_code_2(
     assert message in error.replace("\n", " ")
     assert "Traceback" not in error
     assert not (tmp_path / "run").exists()
+
+
+def test_networks_that_fail_are_named_and_left_out(tmp_path: Path) -> None:
+    """A learning rate at which some of them leave the finite numbers."""
+    out = tmp_path / "run"
+    with pytest.warns(StoppedChainWarning):
+        study("--sgd.lr", "1e5", "--n-seeds", "12", "--out", str(out))
+    table = pd.read_csv(out / "summary.csv")
+    assert np.isfinite(table["value"]).all()
+    folder = runs.RunFolder(out)
+    stopped = {key: folder.read_group(key).attrs for key in folder.cells() if key[:3] == "sgd"}
+    assert any(0 < a["nonfinite"] < 12 for a in stopped.values())
+    page = (out / "report.html").read_text()
+    for attributes in stopped.values():
+        if attributes["nonfinite"]:
+            assert f"{attributes['nonfinite']} ({attributes['stopped_chains']})" in page
+
+
+def test_too_many_networks_that_fail_end_the_study_in_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    with pytest.warns(StoppedChainWarning), pytest.raises(SystemExit) as stopped:
+        study("--sgd.lr", "1e20", "--out", str(tmp_path / "run"))
+    assert stopped.value.code == 2
+    assert "networks ceased to be finite, and two ensembles of 2 need 4" in capsys.readouterr().err
 
 
 def test_a_folder_of_other_settings_is_refused_and_not_touched(

@@ -42,6 +42,9 @@ class Sweep:
     ) -> "Sweep":
         """Put cells together.
 
+        Where networks failed, cells have fewer replicates: as many of each are kept as the smallest
+        has, in their order. The estimates stay those of all that a cell has.
+
         Args:
             complexity: Increasing.
             arms: Arm → one row a split of one dataset a complexity.
@@ -49,7 +52,9 @@ class Sweep:
         """
         whole = {}
         for arm, rows in arms.items():
-            by_split = [xr.concat(row, dim="complexity") for row in rows]
+            n = min(cell.sizes["replicate"] for row in rows for cell in row)
+            kept = [[cell.isel(replicate=slice(n)) for cell in row] for row in rows]
+            by_split = [xr.concat(row, dim="complexity") for row in kept]
             whole[arm] = xr.concat(by_split, dim="split")
         return cls(complexity, whole, unconverged)
 

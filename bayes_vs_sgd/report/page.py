@@ -99,6 +99,7 @@ def _fit(folder: RunFolder, key: str) -> dict[str, Any]:
         "n": stats.sizes["chain"],
         "interpolated": attributes["interpolated"],
         "nonfinite": attributes["nonfinite"],
+        "stopped": attributes["stopped_chains"],
         "train_error": float(stats["train_error"].mean()),
         "epochs": float(stats["epoch"].mean()),
     }
