@@ -8,9 +8,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from ..checks import require_count
+from ..random_bits import random_bits
 from .devices import DATA_AXIS
 from .kernel import Kernel, Stats, require_parts
-from .noise import random_bits
 from .schedules import CosineCycles, Schedule, as_schedule
 
 # Position → (log density estimate, its gradient).

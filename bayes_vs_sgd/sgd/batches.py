@@ -10,6 +10,8 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float, Int, UInt
 
+from ..random_bits import random_bits
+
 # Streams of the root key beside that of the starting points, which take its first children.
 _ORDERS, _UNIFORMS = 2**32 - 1, 2**32 - 2
 _LOW = np.uint64(2**32 - 1)
@@ -46,14 +48,23 @@ class Batches:
         return self.batch_size == self._n_rows
 
     def orders(
-        self, seeds: Int[np.ndarray, " n"], epochs: Int[np.ndarray, " m"]
+        self,
+        seeds: Int[np.ndarray, " n"],
+        epochs: Int[np.ndarray, " m"],
+        out: Int[np.ndarray, "m n row"] | None = None,
     ) -> Int[np.ndarray, "m n row"]:
         """The order of all rows in epochs counted from 0: uniform, independent by seed and epoch.
 
         Rows are sorted by 32 random bits; of equal bits (2⁻³² a pair) the smaller number goes first.
+
+        Args:
+            seeds: Numbers of the networks.
+            epochs: Numbers of the epochs.
+            out: Where the result is written; fresh memory costs as much as the sorting.
         """
         bits = _bits(self._orders, seeds, epochs, self._n_rows)
-        keys = bits.astype(np.uint64) << np.uint64(32)
+        keys = np.empty(bits.shape, np.uint64) if out is None else out.view(np.uint64)
+        np.left_shift(bits, np.uint64(32), out=keys, dtype=np.uint64)
         keys |= np.arange(self._n_rows, dtype=np.uint64)
         keys.sort(axis=-1)
         keys &= _LOW
@@ -85,12 +96,13 @@ class Feed:
         self._orders: np.ndarray | None = None
 
     def rows(self, step: int) -> Int[np.ndarray, "n batch"]:
-        """The rows of a step, counted from 0."""
+        """The rows of a step, counted from 0; a later call may write over them."""
         epoch, step_of_epoch = divmod(step, self._batches.steps_per_epoch)
         block, at = divmod(epoch, self._length)
         if block != self._block or self._orders is None:
             epochs = np.arange(block * self._length, (block + 1) * self._length)
-            self._block, self._orders = block, self._batches.orders(self._seeds, epochs)
+            self._orders = self._batches.orders(self._seeds, epochs, self._orders)
+            self._block = block
         start = step_of_epoch * self._batches.batch_size
         return self._orders[at, :, start : start + self._batches.batch_size]
 
@@ -110,6 +122,6 @@ def _bits(
 @partial(jax.jit, static_argnums=3)
 def _many_bits(root: Array, seeds: Array, counters: Array, n: int) -> UInt[Array, "m n_seeds n"]:
     def one(counter: Array, number: Array) -> Array:
-        return jax.random.bits(jax.random.fold_in(jax.random.fold_in(root, number), counter), (n,))
+        return random_bits(jax.random.fold_in(jax.random.fold_in(root, number), counter), n)
 
     return jax.vmap(jax.vmap(one, (None, 0)), (0, None))(counters, seeds)

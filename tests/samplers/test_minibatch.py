@@ -15,7 +15,7 @@ from scipy.special import erfinv
 
 from bayes_vs_sgd import Draws, Posterior, samplers
 from bayes_vs_sgd.samplers import minibatch
-from bayes_vs_sgd.samplers.noise import normal_like, random_bits
+from bayes_vs_sgd.samplers.noise import normal_like
 from tests.conftest import within
 
 N_ROWS, BATCH, D, TEMPERATURE = 12, 4, 16, 2.0
@@ -443,15 +443,12 @@ def test_devices_that_share_the_rows_draw_a_batch_together() -> None:
 
 def test_the_noise_is_that_of_jax() -> None:
     key, n = jax.random.key(5), 300_001
-    np.testing.assert_array_equal(random_bits(key, n), jax.random.bits(key, (n,)))
     ours = jax.jit(normal_like)(key, jnp.zeros(n))
     assert np.abs(ours).max() > 4.5
     np.testing.assert_allclose(ours, jax.random.normal(key, (n,)), rtol=1e-5, atol=1e-7)
     uniform = jax.random.uniform(key, (n,), minval=np.nextafter(np.float32(-1), np.float32(0)))
     exact = 2**0.5 * erfinv(np.asarray(uniform, np.float64))
     np.testing.assert_allclose(ours, exact, rtol=4e-7, atol=1e-9)
-    for other in (jax.random.key(5, impl="rbg"), jax.random.PRNGKey(5)):
-        np.testing.assert_array_equal(random_bits(other, 7), jax.random.bits(other, (7,)))
     exact = jax.random.normal(key, (7,), jnp.bfloat16)
     np.testing.assert_array_equal(normal_like(key, jnp.zeros(7, jnp.bfloat16)), exact)
 

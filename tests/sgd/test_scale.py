@@ -50,6 +50,13 @@ VARIANTS = {
     "full batch": {"batch_size": None},
     "batch of one": {"batch_size": 1, "max_epochs": 2, "checkpoints": []},
     "stopping": {"stop_at_loss": 1.0, "checkpoints": [], "max_epochs": 30},
+    "descent": {"optimizer": sgd.SGD(0.3, 0.0)},
+    "descent on single rows": {
+        "optimizer": sgd.SGD(0.1, 0.0),
+        "batch_size": 1,
+        "max_epochs": 2,
+        "checkpoints": [],
+    },
     "augmented": {"augment": sgd.Jitter(0.3)},
     "clipped": {"clip_norm": 0.1},
     "averaged": {"average": sgd.SWAG(n_draws=3, rank=4, start=20, every=2), "checkpoints": []},
@@ -221,6 +228,14 @@ def test_a_run_starts_where_another_ended(network: Network) -> None:
     second = sgd.train(network, DATASET, n_seeds=2, **(settings | {"initial": first}))
     for name, value in twice.params.items():
         np.testing.assert_array_equal(second.params[name], value)
+
+
+def test_orders_that_are_written_over_others_are_the_same() -> None:
+    batches, seeds = Batches(0, 5, 1), np.arange(3)
+    memory = batches.orders(seeds, np.arange(2))
+    found = batches.orders(seeds, np.arange(2, 4), memory)
+    assert np.shares_memory(found, memory)
+    np.testing.assert_array_equal(found, batches.orders(seeds, np.arange(2, 4)))
 
 
 def test_orders_are_uniform_and_independent() -> None:
