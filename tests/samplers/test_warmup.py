@@ -15,21 +15,22 @@ def log_density(x: jax.Array) -> jax.Array:
 
 
 def test_the_mass_matrix_finds_standard_deviations_of_any_size() -> None:
-    n_warmup = 1000
+    """Of 60 warm-ups like these every ratio lay in 0.87 to 1.12, with a spread of 5 %."""
+    n_warmup = 2000
     kernel = samplers.HMC(n_leapfrog=10).kernel(as_target(log_density), n_warmup)
 
     def step(state: object, at: tuple) -> tuple:
         return kernel.step(at[0], state, at[1])
 
-    @jax.jit
     def warm_up(key: jax.Array) -> jax.Array:
         state = kernel.init(key, jnp.zeros(5))
         keys = jax.random.split(key, n_warmup)
         state, _ = jax.lax.scan(step, state, (keys, jnp.arange(n_warmup)))
         return state.mass.inverse_mass_matrix
 
-    ratio = np.sqrt(warm_up(jax.random.key(0))) / STD
-    assert np.all((ratio > 1 / 1.5) & (ratio < 1.5)), ratio
+    found = jax.jit(lambda keys: jax.lax.map(warm_up, keys))(jax.random.split(jax.random.key(0), 4))
+    ratio = np.sqrt(found) / STD
+    assert np.all((ratio > 1 / 1.25) & (ratio < 1.25)), ratio
 
 
 def test_one_metropolis_step_an_iteration_is_enough_to_find_its_step_size() -> None:
