@@ -157,9 +157,11 @@ def check(
                 found = trained.params[name][number, -1]
                 assert found.dtype == dtype
                 assert not np.allclose(found, start[name], atol=1e-4)
-                limit = 1e-12 if dtype is np.float64 else 1e-6
-                # Relative above 1, where floats lie further apart.
-                assert (np.abs(found - value) <= limit * np.maximum(1, np.abs(value))).all()
+                if dtype is np.float64:
+                    np.testing.assert_allclose(found, value, rtol=0, atol=1e-12)
+                else:
+                    # Relative above 1, where floats of 32 bits lie further apart.
+                    assert (np.abs(found - value) <= 1e-6 * np.maximum(1, np.abs(value))).all()
     return np.array(norms)
 
 
