@@ -12,9 +12,10 @@ from ..likelihoods import Likelihood
 from .augmentation import Augmentation
 from .descent import descend
 from .dropout import Masks, count_uniforms, in_training
+from .footprint import bytes_of, convolves, takes_channels_last
 from .losses import mistakes, negative_log_likelihood
 from .program import Compiled, Eager, Executable, Program, by_autograd
-from .trace import TensorFunction, new_tensors, trace, uses_convolution
+from .trace import TensorFunction, trace
 
 Rows = tuple[torch.Tensor, torch.Tensor]
 
@@ -60,6 +61,10 @@ class Objective:
         loss: Settings.
         train: Training inputs and targets, on the device.
         test: Test inputs and targets.
+
+    Attributes:
+        gains_from_company: False where a stack of networks is slower than one after another, as it is
+            of convolutions on a CPU.
     """
 
     def __init__(
@@ -72,6 +77,10 @@ class Objective:
         self._n_augment = 0 if augment is None else augment.n_uniforms(shape)
         self._programs: dict[tuple[object, ...], Executable] = {}
         self._bytes_a_row = 1.0
+        x, _ = train
+        on_cpu = x.device.type == "cpu"
+        self.gains_from_company = not (on_cpu and convolves(module, x))
+        self._channels_last = not self.gains_from_company and takes_channels_last(module, x)
 
     @property
     def module_text(self) -> str:
@@ -94,20 +103,26 @@ class Objective:
         params: Sequence[torch.Tensor],
         rows: torch.Tensor | None,
         uniforms: torch.Tensor | None,
-    ) -> tuple[int, bool]:
-        """Bytes that a gradient of one network makes, and whether it convolves.
+    ) -> int:
+        """Bytes that a gradient of one network makes.
 
         Args:
             params: A stack of one.
             rows: As in ``gradient``.
             uniforms: As in ``gradient``.
         """
-        arguments = self._arguments(rows, uniforms)
-        recorded = trace(self._gradient(1, rows, uniforms), *arguments, *params, computes=False)
-        n_bytes = sum(t.numel() * t.element_size() for t in new_tensors(recorded))
         n_rows = len(self._rows["train"][0]) if rows is None else rows.numel()
+        alone = by_autograd(self._mean)
+
+        def run(n: int) -> None:
+            few = [None if a is None else a[:, :n] for a in (rows, uniforms)]
+            if rows is None:
+                few[0] = torch.arange(n, device=params[0].device)[None]
+            self._gradient(1, *few, alone)(*self._arguments(*few), *params)
+
+        n_bytes = bytes_of(run, n_rows)
         self._bytes_a_row = n_bytes / n_rows
-        return n_bytes, uses_convolution(recorded)
+        return n_bytes
 
     def gradient(
         self, params: Sequence[torch.Tensor]
@@ -175,7 +190,9 @@ class Objective:
         x, y = self._rows[split]
         size = len(params[0])
         least = _FEWEST_ALONE if size == 1 else _FEWEST_ROWS
-        length = max(least, int(_BYTES_OF_A_LOOK // (size * self._bytes_a_row)))
+        longest = max(least, int(_BYTES_OF_A_LOOK // (size * self._bytes_a_row)))
+        # As many pieces as that takes, of equal length where possible: each length is traced.
+        length = -(-len(x) // -(-len(x) // longest))
         sums = torch.zeros(2, size, dtype=torch.float64, device=x.device)
         for piece in zip(x.split(length), y.split(length), strict=True):
             key = ("judge", size, len(piece[0]))
@@ -244,6 +261,8 @@ class Objective:
         """What the module returns; with dropout where there are numbers for it."""
         named = dict(zip(self._names, params, strict=True))
         module = self._module if u is None else self._in_training
+        if self._channels_last:
+            x = x.contiguous(memory_format=torch.channels_last)
         with nullcontext() if u is None else Masks(u):
             if not self._loss.mixed_precision:
                 return functional_call(module, named, (x,))

@@ -1,8 +1,8 @@
 """A function of tensors as a straight list of tensor operations."""
 
 import operator
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Literal
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from torch.fx import GraphModule, Node
@@ -18,7 +18,7 @@ _NARROW = 16
 _RESHAPES = (_aten.expand.default, _aten.view.default, _aten._unsafe_view.default)
 
 
-def trace(function: TensorFunction, *arguments: torch.Tensor, computes: bool = True) -> GraphModule:
+def trace(function: TensorFunction, *arguments: torch.Tensor) -> GraphModule:
     """Record what ``function`` does, leave out what does nothing, and merge what is one operation.
 
     ``torch.func`` costs every call more than the arithmetic of a small network, and leaves behind
@@ -30,7 +30,6 @@ def trace(function: TensorFunction, *arguments: torch.Tensor, computes: bool = T
         function: Works on tensors alone, without control flow that depends on their values, and
             changes none of them in place.
         arguments: Examples; the result holds for their shapes and dtypes only.
-        computes: False records shapes without computing anything.
 
     Returns:
         The same function, without its overhead; call its ``forward``, for ``__call__`` looks for
@@ -38,9 +37,7 @@ def trace(function: TensorFunction, *arguments: torch.Tensor, computes: bool = T
     """
     # PyTorch has no batching rule for the fused attention, and would run network after network.
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
-        mode: Literal["real", "fake"] = "real" if computes else "fake"
-        record = make_fx(function, tracing_mode=mode, _allow_non_fake_inputs=True)
-        recorded = record(*arguments)
+        recorded = make_fx(function)(*arguments)
     recorded.graph.eliminate_dead_code()
     for node in recorded.graph.nodes:
         same = _same_as(node)
@@ -57,25 +54,17 @@ def trace(function: TensorFunction, *arguments: torch.Tensor, computes: bool = T
     return recorded
 
 
-def new_tensors(recorded: GraphModule) -> Iterator[torch.Tensor]:
-    """Stand-ins of the tensors that a recorded function makes; views of others are none."""
-    for node in recorded.graph.nodes:
-        value = node.meta.get("val")
-        if node.op == "call_function" and isinstance(value, torch.Tensor) and not is_view(node):
-            yield value
-
-
-def uses_convolution(recorded: GraphModule) -> bool:
-    """Whether a recorded function convolves."""
-    return any("convolution" in str(node.target) for node in recorded.graph.nodes)
-
-
 def is_view(node: Node) -> bool:
     """Whether the result of a node lies in the memory of its first argument."""
+    return lies_in_its_argument(node.target)
+
+
+def lies_in_its_argument(function: Any) -> bool:
+    """Whether what an operator returns lies in the memory of its first argument."""
     # Neither says so in a schema.
-    if node.target in (operator.getitem, _aten._unsafe_view.default):
+    if function in (operator.getitem, _aten._unsafe_view.default):
         return True
-    schema: Any = getattr(node.target, "_schema", None)
+    schema: Any = getattr(function, "_schema", None)
     return schema is not None and any(r.alias_info is not None for r in schema.returns)
 
 

@@ -232,10 +232,12 @@ def _largest(recipe: Recipe, start: Mapping[str, torch.Tensor], place: torch.dev
     if recipe.n_uniforms:
         uniforms = torch.zeros(1, batches.batch_size, recipe.n_uniforms, device=place)
     tensors = [value.detach() for value in params.values()]
-    n_bytes, convolves = recipe.objective.measure(tensors, rows, uniforms)
+    n_bytes = recipe.objective.measure(tensors, rows, uniforms)
+    if not recipe.objective.gains_from_company:
+        return 1
     # Beside what the gradient makes: parameters and two moments.
     touched = n_bytes + 3 * sum(t.numel() * t.element_size() for t in tensors)
-    return largest_chunk(touched, convolves, place.type)
+    return largest_chunk(touched, place.type)
 
 
 def _arrays(params: Mapping[str, torch.Tensor]) -> dict[str, np.ndarray]:

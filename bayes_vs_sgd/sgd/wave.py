@@ -55,15 +55,14 @@ def places(n_networks: int, largest: int) -> list[int]:
     return sizes
 
 
-def largest_chunk(n_bytes: int, convolves: bool, device: str) -> int:
+def largest_chunk(n_bytes: int, device: str) -> int:
     """Places of a full chunk; 1 where networks are trained one at a time.
 
     Args:
         n_bytes: That a step of one network touches.
-        convolves: Whether it convolves: stacked convolutions are slower than one after another.
         device: Type of the torch device.
     """
-    if n_bytes > _LARGE or (convolves and device == "cpu"):
+    if n_bytes > _LARGE:
         return 1
     room = _room(device) / n_bytes
     return max(_FEWEST, 1 << round(math.log2(room))) if room > 1 else _FEWEST

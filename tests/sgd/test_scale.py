@@ -102,22 +102,20 @@ def test_few_sizes_of_chunks_hold_any_number(n: int, largest: int, sizes: list[i
     assert wave.places(n, largest) == sizes
 
 
-@pytest.mark.parametrize(("n_bytes", "convolves", "device", "cache", "largest"), [
-    (2**24, False, "cpu", 2**25, 1), (2**10, True, "cpu", 2**25, 1), (2**10, True, "cuda", 0, 2**18),
-    (75_000, False, "cpu", 0, 128), (75_000, False, "cpu", 2**25, 128),
-    (75_000, False, "cpu", 2**26, 256), (75_000, False, "cpu", 2**32, 512),
-    (2**20, False, "cpu", 2**25, 16), (2**20, False, "cuda", 0, 256),
+@pytest.mark.parametrize(("n_bytes", "device", "cache", "largest"), [
+    (2**24, "cpu", 2**25, 1), (2**10, "cuda", 0, 2**18), (75_000, "cpu", 0, 128),
+    (75_000, "cpu", 2**25, 128), (75_000, "cpu", 2**26, 256), (75_000, "cpu", 2**32, 512),
+    (2**20, "cpu", 2**25, 16), (2**20, "cuda", 0, 256),
 ])  # fmt: skip
 def test_a_chunk_holds_what_the_cache_holds(
     n_bytes: int,
-    convolves: bool,
     device: str,
     cache: int,
     largest: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(wave, "last_cache", lambda: cache)
-    assert wave.largest_chunk(n_bytes, convolves, device) == largest
+    assert wave.largest_chunk(n_bytes, device) == largest
 
 
 def test_networks_that_have_stopped_are_computed_no_more(
