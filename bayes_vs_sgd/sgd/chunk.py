@@ -71,6 +71,10 @@ class Chunk:
         self._rule = build_groups(
             recipe.optimizer, self._params, recipe.lr_factors, recipe.weight_decay
         )
+        self._descends = descends(self._rule) and recipe.objective.descends(len(seeds))
+        if self._descends:
+            for parameter in self._params.values():
+                parameter.data = recipe.objective.laid_out(parameter.data)
         self._lrs = [group.get("lr") for group in self._rule.param_groups]
         self._feed = Feed(recipe.batches, np.maximum(seeds, 0))
         average = recipe.average
@@ -93,7 +97,7 @@ class Chunk:
         """Train until ``stop`` steps are done."""
         tensors = list(self.params.values())
         average, objective = self._recipe.average, self._recipe.objective
-        descent = objective.descent(tensors) if descends(self._rule) else None
+        descent = objective.descent(tensors) if self._descends else None
         gradient = objective.gradient(tensors)
         for step in range(self.step, stop):
             self._set_lr(step)

@@ -63,22 +63,31 @@ def _apart(gradient: Node) -> Node:
 
 def _moved(parameter: Node, gradient: Node, rate: Node, of_params: set[Node]) -> Node:
     """The parameter with its gradient added, which is computed only here where that is one operation."""
-    call, target, factors = parameter.graph.call_function, gradient.target, gradient.args
-    is_used_once = len(gradient.users) == 1
-    same_type = gradient.meta["val"].dtype == parameter.meta["val"].dtype
-    # Another parameter may have moved by then.
-    may_wait = all(isinstance(f, Node) and f not in of_params for f in factors)
+    call = parameter.graph.call_function
+
+    def may_wait(node: Node) -> bool:
+        # Another parameter may have moved by then.
+        reads_none = all(isinstance(a, Node) and a not in of_params for a in node.args)
+        same_type = node.meta["val"].dtype == parameter.meta["val"].dtype
+        return len(node.users) == 1 and same_type and reads_none
+
+    # Adding reads memory in any order; only optimisers need the parameter's own.
+    is_copy = gradient.target is _aten.clone.default and may_wait(gradient)
+    found: Any = gradient.args[0] if is_copy else gradient
+    place = parameter
+    if _turns(found) and len(found.users) == 1 and found.args[0].target is _aten.bmm.default:
+        found, place = found.args[0], call(_aten.transpose.int, (parameter, 1, 2))
     scale: dict[str, Any]
-    if target is _aten.bmm.default and is_used_once and same_type and may_wait:
-        scale = {"alpha": rate, "out": parameter}
-        node = call(_aten.baddbmm.out, (parameter, *factors), scale)
-    elif target is _aten.mul.Tensor and is_used_once and same_type and may_wait:
+    if found.target is _aten.bmm.default and may_wait(found):
+        scale = {"alpha": rate, "out": place}
+        call(_aten.baddbmm.out, (place, *found.args), scale)
+    elif found.target is _aten.mul.Tensor and may_wait(found):
         scale = {"value": rate, "out": parameter}
-        node = call(_aten.addcmul.out, (parameter, *factors), scale)
+        call(_aten.addcmul.out, (parameter, *found.args), scale)
     else:
-        # Adding reads memory in any order; only optimisers need the parameter's own.
-        is_copy = target is _aten.clone.default and is_used_once and may_wait
-        what = factors[0] if is_copy else gradient
-        node = call(_aten.add_.Tensor, (parameter, what), {"alpha": rate})
-    node.meta = parameter.meta
-    return node
+        call(_aten.add_.Tensor, (place, found), {"alpha": rate})
+    return parameter
+
+
+def _turns(node: Node) -> bool:
+    return node.target is _aten.transpose.int and {int(d) % 3 for d in node.args[1:]} == {1, 2}  # type: ignore[call-overload]

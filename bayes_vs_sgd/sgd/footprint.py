@@ -60,18 +60,3 @@ def convolves(module: nn.Module, x: torch.Tensor) -> bool:
     with Footprint() as footprint, torch.no_grad():
         module(x[:2])
     return footprint.convolves
-
-
-def takes_channels_last(module: nn.Module, x: torch.Tensor) -> bool:
-    """Whether a module computes the same where channels lie last in memory.
-
-    A processor convolves faster then; a module that calls ``view`` across axes refuses.
-    """
-    if x.ndim != 4:
-        return False
-    with torch.no_grad():
-        try:
-            found = module(x[:2].contiguous(memory_format=torch.channels_last))
-        except RuntimeError:
-            return False
-        return torch.allclose(found, module(x[:2]), rtol=1e-3, atol=1e-5)

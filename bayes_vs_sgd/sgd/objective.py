@@ -12,7 +12,8 @@ from ..likelihoods import Likelihood
 from .augmentation import Augmentation
 from .descent import descend
 from .dropout import Masks, count_uniforms, in_training
-from .footprint import bytes_of, convolves, takes_channels_last
+from .footprint import bytes_of, convolves
+from .layout import inputs_first, takes_channels_last, takes_inputs_first
 from .losses import mistakes, negative_log_likelihood
 from .program import Compiled, Eager, Executable, Program, by_autograd
 from .trace import TensorFunction, trace
@@ -81,6 +82,7 @@ class Objective:
         on_cpu = x.device.type == "cpu"
         self.gains_from_company = not (on_cpu and convolves(module, x))
         self._channels_last = not self.gains_from_company and takes_channels_last(module, x)
+        self._inputs_first = on_cpu and takes_inputs_first(module, x)
 
     @property
     def module_text(self) -> str:
@@ -115,10 +117,9 @@ class Objective:
         alone = by_autograd(self._mean)
 
         def run(n: int) -> None:
-            few = [None if a is None else a[:, :n] for a in (rows, uniforms)]
-            if rows is None:
-                few[0] = torch.arange(n, device=params[0].device)[None]
-            self._gradient(1, *few, alone)(*self._arguments(*few), *params)
+            some = torch.arange(n, device=params[0].device)[None] if rows is None else rows[:, :n]
+            numbers = None if uniforms is None else uniforms[:, :n]
+            self._gradient(1, some, numbers, alone)(*self._arguments(some, numbers), *params)
 
         n_bytes = bytes_of(run, n_rows)
         self._bytes_a_row = n_bytes / n_rows
@@ -147,18 +148,23 @@ class Objective:
 
         return of_batch
 
+    def descends(self, size: int) -> bool:
+        """Whether so many networks can take steps of ``descent``: not alone, and not compiled."""
+        return size > 1 and not self._loss.compiled
+
+    def laid_out(self, stacked: torch.Tensor) -> torch.Tensor:
+        """A stacked parameter as ``descent`` steps it fastest."""
+        return inputs_first(stacked) if self._inputs_first else stacked
+
     def descent(
         self, params: Sequence[torch.Tensor]
-    ) -> Callable[[torch.Tensor | None, torch.Tensor | None, Sequence[float]], None] | None:
+    ) -> Callable[[torch.Tensor | None, torch.Tensor | None, Sequence[float]], None]:
         """Steps θ_k ← θ_k − lr_k·g_k of every network, without writing the gradients g_k.
 
         Returns:
             A function of rows and numbers as in ``gradient`` and of one learning rate a parameter; it
-            changes the tensors in place. None where gradients are taken otherwise: one network at
-            a time, or compiled.
+            changes the tensors in place.
         """
-        if len(params[0]) == 1 or self._loss.compiled:
-            return None
         bound: TensorFunction | None = None
 
         def of_batch(
