@@ -75,19 +75,22 @@ def _moved(parameter: Node, gradient: Node, rate: Node, of_params: set[Node]) ->
     is_copy = gradient.target is _aten.clone.default and may_wait(gradient)
     found: Any = gradient.args[0] if is_copy else gradient
     place = parameter
-    if _turns(found) and len(found.users) == 1 and found.args[0].target is _aten.bmm.default:
+    turned = parameter.meta["val"].mT if _turns(found) else None
+    if turned is not None and turned.is_contiguous() and len(found.users) == 1:
         found, place = found.args[0], call(_aten.transpose.int, (parameter, 1, 2))
     scale: dict[str, Any]
     if found.target is _aten.bmm.default and may_wait(found):
         scale = {"alpha": rate, "out": place}
         call(_aten.baddbmm.out, (place, *found.args), scale)
     elif found.target is _aten.mul.Tensor and may_wait(found):
-        scale = {"value": rate, "out": parameter}
-        call(_aten.addcmul.out, (parameter, *found.args), scale)
+        scale = {"value": rate, "out": place}
+        call(_aten.addcmul.out, (place, *found.args), scale)
     else:
         call(_aten.add_.Tensor, (place, found), {"alpha": rate})
     return parameter
 
 
 def _turns(node: Node) -> bool:
-    return node.target is _aten.transpose.int and {int(d) % 3 for d in node.args[1:]} == {1, 2}  # type: ignore[call-overload]
+    """Whether the last two of three axes are exchanged."""
+    axes: Any = node.args[1:]
+    return node.target is _aten.transpose.int and {axis % 3 for axis in axes} == {1, 2}
