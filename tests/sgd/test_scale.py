@@ -3,7 +3,8 @@
 Here all matrices lie at multiples of 64 bytes; where they do not, matrix products may round by place.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from torch import nn
 from bayes_vs_sgd import Dataset, Network, likelihoods, priors, sgd
 from bayes_vs_sgd.sgd import run, wave
 from bayes_vs_sgd.sgd.batches import Batches
+from bayes_vs_sgd.sgd.objective import Objective
 from bayes_vs_sgd.types import Draws
 
 RNG = np.random.default_rng(0)
@@ -162,7 +164,17 @@ def plain_loop(
     return network.from_torch(module)
 
 
-def test_convolutions_are_trained_one_at_a_time_as_a_plain_loop_does() -> None:
+def test_convolutions_are_trained_one_at_a_time_as_a_plain_loop_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sizes = []
+    judge = Objective.judge
+
+    def noted(self: Objective, params: Sequence[torch.Tensor], split: str) -> Any:
+        sizes.append(len(params[0]))
+        return judge(self, params, split)
+
+    monkeypatch.setattr(Objective, "judge", noted)
     rng = np.random.default_rng(1)
     x = rng.normal(size=(20, 1, 3, 3))
     dataset = Dataset(x, rng.integers(0, 2, 20), x, rng.integers(0, 2, 20), n_classes=2)
@@ -177,6 +189,7 @@ def test_convolutions_are_trained_one_at_a_time_as_a_plain_loop_does() -> None:
         expected = plain_loop(network, dataset, one, 6, 100, number=number)
         for name, value in expected.items():
             np.testing.assert_allclose(trained.params[name][number, -1], value, atol=1e-12)
+    assert set(sizes) == {1}
 
 
 def test_curves_come_without_weights(network: Network) -> None:
