@@ -6,8 +6,7 @@ import torch
 from torch import nn
 from torch.func import functional_call
 
-# A weight with fewer inputs than this is read and updated faster with its inputs first.
-_NARROW = 16
+from .trace import is_narrow
 
 
 def takes_channels_last(module: nn.Module, x: torch.Tensor) -> bool:
@@ -30,10 +29,11 @@ def takes_inputs_first(module: nn.Module, x: torch.Tensor) -> bool:
 
 
 def inputs_first(stacked: torch.Tensor) -> torch.Tensor:
-    """The same stacked weights (n, outputs, inputs), in memory (n, inputs, outputs) if inputs are few."""
-    if stacked.ndim != 3 or not 1 < stacked.shape[2] < min(_NARROW, stacked.shape[1]):
-        return stacked
-    return stacked.transpose(1, 2).contiguous().transpose(1, 2)
+    """The same stacked weights (n, outputs, inputs), in memory (n, inputs, outputs) if inputs are few.
+
+    The product that is their gradient is turned then, too, so that it is added to them as it is made.
+    """
+    return stacked.mT.contiguous().mT if is_narrow(stacked) else stacked
 
 
 def _agree(one: Callable[[], torch.Tensor], other: Callable[[], torch.Tensor]) -> bool:

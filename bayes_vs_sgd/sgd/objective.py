@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 from torch.func import functional_call, grad, vmap
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ..likelihoods import Likelihood
 from .augmentation import Augmentation
@@ -121,7 +122,9 @@ class Objective:
             numbers = None if uniforms is None else uniforms[:, :n]
             self._gradient(1, some, numbers, alone)(*self._arguments(some, numbers), *params)
 
-        n_bytes = bytes_of(run, n_rows)
+        # Attention as a stack of networks computes it.
+        with sdpa_kernel(SDPBackend.MATH):
+            n_bytes = bytes_of(run, n_rows)
         self._bytes_a_row = n_bytes / n_rows
         return n_bytes
 

@@ -59,6 +59,11 @@ def is_view(node: Node) -> bool:
     return lies_in_its_argument(node.target)
 
 
+def is_narrow(stacked: torch.Tensor) -> bool:
+    """Whether stacked matrices have fewer columns than rows, and few."""
+    return stacked.ndim == 3 and 1 < stacked.shape[2] < min(_NARROW, stacked.shape[1])
+
+
 def lies_in_its_argument(function: Any) -> bool:
     """Whether what an operator returns lies in the memory of its first argument."""
     # Neither says so in a schema.
@@ -153,9 +158,9 @@ def _turn_narrow(recorded: GraphModule, node: Node) -> None:
     is_outer = left.meta["val"].shape[2] == 1
     if not turns or is_outer or node.meta["val"].device.type != "cpu":
         return
-    n_rows, n_columns = node.meta["val"].shape[1:]
-    if not 1 < n_columns < min(_NARROW, n_rows):
+    if not is_narrow(node.meta["val"]):
         return
+    n_rows, n_columns = node.meta["val"].shape[1:]
     call = recorded.graph.call_function
     with recorded.graph.inserting_before(node):
         turned = call(_aten.transpose.int, (right, 1, 2))

@@ -1,5 +1,6 @@
 """Descent without written gradients takes the steps of torch's optimiser, and only where it may."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from bayes_vs_sgd import Dataset, Network, sgd
 from bayes_vs_sgd.sgd.descent import descend, descends
+from bayes_vs_sgd.sgd.layout import inputs_first
+from bayes_vs_sgd.sgd.objective import Objective
 from bayes_vs_sgd.sgd.program import Program
 from bayes_vs_sgd.sgd.trace import trace
 from models import MLP
@@ -78,10 +81,37 @@ def test_a_step_moves_every_parameter_by_its_rate_times_its_gradient(
             torch.testing.assert_close(one, expected, rtol=1e-11, atol=1e-11)
 
 
+@pytest.mark.parametrize("n_rows", [1, 5])
+def test_weights_with_few_inputs_move_as_their_product_is_made(n_rows: int) -> None:
+    """Their gradient is written nowhere, neither as it is nor turned."""
+    random = torch.Generator().manual_seed(0)
+    x = torch.randn(N, n_rows, 4, generator=random, dtype=torch.float64)
+    y = torch.randint(3, (N, n_rows), generator=random)
+    function, params = gradients(MLP(4, 8, 3, 2).double(), x, y)
+    moved = [inputs_first(p) for p in params]
+    recorded = descend(trace(function, x, y, *moved), 2)
+    added = [n for n in recorded.graph.nodes if n.target is torch.ops.aten.add_.Tensor]
+    assert all(n.args[0].meta["val"].ndim == 2 for n in added)
+    expected = [p - 0.1 * g for p, g in zip(params, function(x, y, *params), strict=True)]
+    Program(recorded, 2 + len(params)).bind(moved)(x, y, *[-0.1] * len(params))
+    for one, value in zip(moved, expected, strict=True):
+        torch.testing.assert_close(one, value, rtol=1e-12, atol=1e-12)
+
+
 @pytest.mark.parametrize("clip_norm", [None, 0.7])
 @pytest.mark.parametrize("batch_size", [1, 6, 24])
-def test_it_is_the_optimiser_that_it_stands_for(batch_size: int, clip_norm: float | None) -> None:
+def test_it_is_the_optimiser_that_it_stands_for(
+    batch_size: int, clip_norm: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A momentum too small to be seen makes torch's own optimiser take the steps."""
+    stepped: list[bool] = []
+    descent = Objective.descent
+
+    def noted(self: Objective, params: Sequence[torch.Tensor]) -> Any:
+        stepped.append(params[0].mT.is_contiguous())
+        return descent(self, params)
+
+    monkeypatch.setattr(Objective, "descent", noted)
     network = Network(MLP(4, 8, 3, 2), X[:1].astype(np.float32))
     names = list(network.shapes)
     settings: dict[str, Any] = {
@@ -95,6 +125,8 @@ def test_it_is_the_optimiser_that_it_stands_for(batch_size: int, clip_norm: floa
         sgd.train(network, DATASET, optimizer=sgd.SGD(0.1, momentum), **settings)
         for momentum in (0.0, 1e-300)
     )
+    assert stepped
+    assert all(stepped)
     for name, value in written.params.items():
         np.testing.assert_allclose(plain.params[name], value, rtol=0, atol=1e-12)
         assert not np.allclose(value[:, -1], start[name], atol=1e-3)
