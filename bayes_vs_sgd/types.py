@@ -19,8 +19,11 @@ class Dataset:
         x_test: Inputs, shape (n_test, ...), finite.
         y_test: Targets of the test rows.
         n_classes: Number of classes; 0 says that the targets are real numbers.
-        noisy: True where a training label was redrawn, shape (n_train,); None without label noise.
+        noisy: True where a training label was redrawn or changed, shape (n_train,); None, or nowhere
+            True, without label noise.
         name: What the data are called in reports.
+        y_test_noisy: Targets of the test rows with noise of the kind and fraction of the training
+            labels'; None without it.
 
     Raises:
         ValueError: An array is empty, not finite, of unequal length, or a label is no class.
@@ -33,13 +36,17 @@ class Dataset:
     n_classes: int = 0
     noisy: np.ndarray | None = None
     name: str = "data"
+    y_test_noisy: Num[np.ndarray, "n_test ..."] | None = None
 
     def __post_init__(self) -> None:
-        for split in ("train", "test"):
-            x, y = getattr(self, f"x_{split}"), getattr(self, f"y_{split}")
-            _check_rows(f"x_{split}", x, f"y_{split}", y)
+        pairs = [("x_train", "y_train"), ("x_test", "y_test")]
+        if self.y_test_noisy is not None:
+            pairs.append(("x_test", "y_test_noisy"))
+        for x_name, y_name in pairs:
+            x, y = getattr(self, x_name), getattr(self, y_name)
+            _check_rows(x_name, x, y_name, y)
             if self.n_classes:
-                _check_classes(f"y_{split}", y, self.n_classes)
+                _check_classes(y_name, y, self.n_classes)
 
 
 def _check_rows(x_name: str, x: np.ndarray, y_name: str, y: np.ndarray) -> None:

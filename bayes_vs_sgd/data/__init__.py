@@ -1,7 +1,43 @@
 """Datasets: built-in, from a file, and what is done to their labels."""
 
-from .arrays import from_npz, split
+from .arrays import split
 from .digits import digits
-from .label_noise import symmetric
+from .downloads import torchvision
+from .images import images
+from .label_noise import LabelNoise, Pairwise, Symmetric, as_label_noise, symmetric
+from .load import load
+from .noise_file import FromFile
+from .npz import from_npz, uci
+from .synthetic import (
+    isotropic,
+    isotropic_coefficients,
+    isotropic_risk,
+    orthogonal,
+    random_binary,
+)
+from .text import text
+from .translation import Translation, translation
 
-__all__ = ["digits", "from_npz", "split", "symmetric"]
+__all__ = [
+    "FromFile",
+    "LabelNoise",
+    "Pairwise",
+    "Symmetric",
+    "Translation",
+    "as_label_noise",
+    "digits",
+    "from_npz",
+    "images",
+    "isotropic",
+    "isotropic_coefficients",
+    "isotropic_risk",
+    "load",
+    "orthogonal",
+    "random_binary",
+    "split",
+    "symmetric",
+    "text",
+    "torchvision",
+    "translation",
+    "uci",
+]

@@ -1,13 +1,12 @@
 """From arrays to a Dataset: choose rows, standardise, redraw labels."""
 
-import zipfile
-from pathlib import Path
-
 import numpy as np
+from jaxtyping import Num
 
 from ..checks import require_count
 from ..types import Dataset
-from .label_noise import symmetric
+from .assemble import classification, is_real, regression
+from .label_noise import LabelNoise
 
 
 def split(
@@ -16,22 +15,26 @@ def split(
     *,
     n_train: int,
     n_test: int | None = None,
-    label_noise: float = 0.0,
+    label_noise: float | LabelNoise = 0.0,
     seed: int = 0,
     name: str = "data",
 ) -> Dataset:
     """A random split of labelled rows, with noise on the training labels alone.
 
-    Inputs are standardised by one mean and one standard deviation, those of the training rows.
+    With classes, inputs are standardised by one mean and one standard deviation, those of the training
+    rows; with real targets, inputs and targets column by column.
 
     Args:
         x: Inputs, shape (n, ...).
-        y: Integer classes, shape (n,).
+        y: Integer classes, shape (n,), or float targets, shape (n, ...).
         n_train: Training rows.
         n_test: Test rows at most; None takes all others.
-        label_noise: Fraction of training labels redrawn uniformly.
+        label_noise: Fraction of training labels redrawn uniformly, or another noise.
         seed: Chooses rows and noise.
         name: What the data are called in reports.
+
+    Returns:
+        Clean test labels are in ``y_test``, those with the same noise in ``y_test_noisy``.
 
     Raises:
         ValueError: Not enough rows, or the arrays are not possible as a ``Dataset``.
@@ -42,132 +45,84 @@ def split(
             f"n_train={n_train} and at least one test row exceed the {len(x)} rows of {name}; ask for "
             "fewer."
         )
-    rng = np.random.default_rng(seed)
+    rng = _generator(seed, n_test)
     order = rng.permutation(len(x))
     rows, test_rows = order[:n_train], order[n_train:][:n_test]
-    return _assemble(x[rows], y[rows], x[test_rows], y[test_rows], label_noise, rng, name)
+    if is_real(y):
+        return regression(
+            x[rows], y[rows], x[test_rows], y[test_rows], label_noise=label_noise, name=name
+        )
+    return classification(
+        x[rows], y, rows, x[test_rows], y[test_rows], label_noise=label_noise, rng=rng, name=name
+    )
 
 
-def from_npz(
-    path: str | Path,
+def subset(
+    x_train: Num[np.ndarray, "n_source ..."],
+    y_train: Num[np.ndarray, "n_source ..."],
+    x_test: Num[np.ndarray, "m_source ..."],
+    y_test: Num[np.ndarray, "m_source ..."],
     *,
-    n_train: int | None = None,
-    n_test: int | None = None,
-    label_noise: float = 0.0,
-    seed: int = 0,
+    n_train: int | None,
+    n_test: int | None,
+    label_noise: float | LabelNoise,
+    seed: int,
+    name: str,
+    n_classes: int | None = None,
 ) -> Dataset:
-    """Read classification data from a ``.npz`` file.
-
-    The file holds ``x_train``, ``y_train``, ``x_test``, ``y_test``, of which random rows are taken,
-    or ``x`` and ``y``, which are split.
+    """Random rows of data that have a training and a test part.
 
     Args:
-        path: The file; it is read without pickle.
-        n_train: Training rows; None takes all (or half of an unsplit file).
+        x_train: Inputs of the rows to train on.
+        y_train: Integer classes, or float targets.
+        x_test: Inputs of the test rows.
+        y_test: Their classes or targets.
+        n_train: Training rows; None takes all.
         n_test: Test rows at most; None takes all.
-        label_noise: Fraction of training labels redrawn uniformly.
+        label_noise: Fraction of training labels redrawn uniformly, or another noise.
         seed: Chooses rows and noise.
+        name: What the data are called in reports.
+        n_classes: Number of classes; None counts up to the largest label of all rows.
 
     Raises:
-        ValueError: The file cannot be read, lacks an array, has too few rows, or holds values that
-            are not finite or labels that are no classes.
+        ValueError: Not enough rows, or the arrays are not possible as a ``Dataset``.
     """
-    path = Path(path)
-    arrays = _load(path)
-    if {"x", "y"} <= set(arrays):
-        x, y = _rows(path, arrays, "x", "y")
-        n_rows = len(x) // 2 if n_train is None else n_train
-        return split(
-            x, y, n_train=n_rows, n_test=n_test, label_noise=label_noise, seed=seed, name=path.stem
-        )
-    missing = sorted({"x_train", "y_train", "x_test", "y_test"} - set(arrays))
-    if missing:
-        raise ValueError(
-            f"{path.name} has no {', '.join(missing)}; it must hold x_train, y_train, x_test and "
-            "y_test, or x and y."
-        )
-    rng = np.random.default_rng(seed)
-    x_train, y_train = _rows(path, arrays, "x_train", "y_train")
-    x_test, y_test = _rows(path, arrays, "x_test", "y_test")
-    if n_train is not None and not 1 <= n_train <= len(x_train):
-        raise ValueError(
-            f"n_train={n_train} is not possible: {path.name} has {len(x_train)} training rows."
-        )
+    if n_train is not None:
+        require_count("n_train", n_train)
+        if n_train > len(x_train):
+            raise ValueError(
+                f"n_train={n_train} is not possible: {name} has {len(x_train)} training rows; ask for "
+                "fewer."
+            )
+    rng = _generator(seed, n_test)
     rows = rng.permutation(len(x_train))[:n_train]
     test_rows = rng.permutation(len(x_test))[:n_test]
-    return _assemble(
+    # Rows are taken before anything becomes a float: a file of images is eight times as large in float64.
+    if is_real(y_train):
+        return regression(
+            x_train[rows],
+            y_train[rows],
+            x_test[test_rows],
+            y_test[test_rows],
+            label_noise=label_noise,
+            name=name,
+        )
+    return classification(
         x_train[rows],
-        y_train[rows],
+        y_train,
+        rows,
         x_test[test_rows],
         y_test[test_rows],
-        label_noise,
-        rng,
-        path.stem,
-    )
-
-
-def _assemble(
-    x_train: np.ndarray,
-    y_train: np.ndarray,
-    x_test: np.ndarray,
-    y_test: np.ndarray,
-    label_noise: float,
-    rng: np.random.Generator,
-    name: str,
-) -> Dataset:
-    n_classes = int(max(y_train.max(), y_test.max())) + 1
-    noisy_labels, redrawn = symmetric(y_train.astype(np.int64), label_noise, n_classes, rng)
-    center, scale = x_train.mean(dtype=np.float64), x_train.std(dtype=np.float64)
-    if not scale > 0:
-        raise ValueError(f"the training inputs of {name} are all equal; there is nothing to learn.")
-    standard = [((x - center) / scale).astype(np.float32) for x in (x_train, x_test)]
-    return Dataset(
-        standard[0],
-        noisy_labels,
-        standard[1],
-        y_test.astype(np.int64),
-        n_classes=n_classes,
-        noisy=redrawn,
+        label_noise=label_noise,
+        rng=rng,
         name=name,
+        n_classes=int(max(y_train.max(), y_test.max())) + 1 if n_classes is None else n_classes,
     )
 
 
-def _load(path: Path) -> dict[str, np.ndarray]:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except FileNotFoundError as error:
-        raise ValueError(f"there is no file {path}; name an existing .npz file.") from error
-    except (OSError, ValueError, AttributeError, zipfile.BadZipFile) as error:
-        raise ValueError(
-            f"{path} is no .npz file of plain arrays; save it by numpy.savez."
-        ) from error
-
-
-def _rows(
-    path: Path, arrays: dict[str, np.ndarray], x_name: str, y_name: str
-) -> tuple[np.ndarray, np.ndarray]:
-    """Inputs and labels of a file, refused where they are no rows of numbers with classes."""
-    x, y = arrays[x_name], arrays[y_name]
-    if x.ndim < 2 or not np.issubdtype(x.dtype, np.number):
-        raise ValueError(
-            f"{x_name} of {path.name} must hold numbers with a row axis and at least one more; it has "
-            f"dtype {x.dtype} and shape {x.shape}."
-        )
-    n_bad = int(x.size - np.isfinite(x).sum())
-    if n_bad:
-        raise ValueError(
-            f"{x_name} of {path.name} holds {n_bad} values that are NaN or infinite; remove or impute "
-            "those rows."
-        )
-    if y.ndim != 1 or y.size == 0 or not np.issubdtype(y.dtype, np.integer) or y.min() < 0:
-        raise ValueError(
-            f"{y_name} of {path.name} must be one column of integer classes 0, 1, …; it has dtype "
-            f"{y.dtype}, shape {y.shape} and minimum {y.min() if y.size else 'none'}."
-        )
-    if len(x) != len(y):
-        raise ValueError(
-            f"{x_name} of {path.name} has {len(x)} rows and {y_name} has {len(y)}; they must be equal "
-            "in number."
-        )
-    return x, y
+def _generator(seed: int, n_test: int | None) -> np.random.Generator:
+    """The generator of a seed, once the counts are known to be possible."""
+    require_count("seed", seed, 0)
+    if n_test is not None:
+        require_count("n_test", n_test)
+    return np.random.default_rng(seed)
