@@ -59,6 +59,50 @@ class Bernoulli:
 
 
 @dataclass(frozen=True)
+class Tokens:
+    """Rows of tokens, each a class: log p(y | z) = Σ_{t: y_t ≠ pad} (z_t[y_t] − log Σ_c exp z_t[c]).
+
+    A row is one observation, whatever its length: nothing is divided by the number of its tokens.
+
+    Attributes:
+        pad: The token that fills up short rows and says nothing; None where every token counts.
+    """
+
+    pad: int | None = 0
+
+    def log_prob(
+        self, outputs: Float[Array, "n length c"], y: Int[Array, "n length"]
+    ) -> Float[Array, " n"]:
+        """Log p(y | outputs) of every row, summed over its tokens.
+
+        Raises:
+            ValueError: There is not one token for every position of the outputs.
+        """
+        tokens = jnp.asarray(y)
+        self.require_positions(outputs.shape, tokens.shape)
+        log_probs = jax.nn.log_softmax(outputs, axis=-1)
+        chosen = jnp.take_along_axis(log_probs, tokens[..., None], axis=-1)[..., 0]
+        return jnp.where(tokens != self.pad, chosen, 0).sum(axis=-1)
+
+    def predict(self, outputs: Float[Array, "n length c"]) -> Float[Array, "n length c"]:
+        """Log probabilities of the token at every position, given those before it."""
+        return jax.nn.log_softmax(outputs, axis=-1)
+
+    def require_positions(self, outputs: tuple[int, ...], y: tuple[int, ...]) -> None:
+        """Refuse shapes that are not those of rows of tokens.
+
+        Raises:
+            ValueError: ``outputs`` is not (n, length, c), or ``y`` not (n, length).
+        """
+        if len(outputs) != 3 or tuple(outputs[:2]) != tuple(y):
+            raise ValueError(
+                f"outputs have shape {tuple(outputs)} and y has {tuple(y)}; Tokens takes logits "
+                "(n, length, c) and one token for each position, (n, length). For one class a row "
+                "pass Categorical."
+            )
+
+
+@dataclass(frozen=True)
 class Gaussian:
     """Real targets with noise: y ~ N(outputs, std²), independent over output components.
 

@@ -11,7 +11,8 @@ from .parameterization import NTK, MuP, Parameterization, Standard, lr_factors, 
 from .perceptron import Perceptron
 from .random_features import RandomFeatures
 from .resnet import ResNet18, ResNet20
-from .transformer import Decoder, EncoderDecoder
+from .sparse import Sparse
+from .transformer import Decoder, EncoderDecoder, Translator
 
 REGISTRY: dict[str, type[nn.Module]] = {
     "mlp": MLP,
@@ -42,7 +43,9 @@ __all__ = [
     "RandomFeatures",
     "ResNet18",
     "ResNet20",
+    "Sparse",
     "Standard",
+    "Translator",
     "lr_factors",
     "prior",
 ]

@@ -1,4 +1,4 @@
-"""Transformers: the decoder that groks modular arithmetic, and an encoder-decoder."""
+"""Transformers: the decoder that groks modular arithmetic, and encoder-decoders."""
 
 import torch
 from torch import nn
@@ -175,3 +175,56 @@ class EncoderDecoder(nn.Module):
         for block in self.decoder:
             x = block(x, target_allowed, memory, source_allowed)
         return self.readout(x)
+
+
+class Translator(nn.Module):
+    """``EncoderDecoder`` with source and target packed into one array, as ``data.translation`` has it.
+
+    f(x) = EncoderDecoder(x[:, 0], x[:, 1]). Parameters are those of the ``EncoderDecoder``, with
+    ``"network."`` before their names.
+
+    Args:
+        n_source_tokens: Size of the source vocabulary.
+        width: Features a token.
+        n_target_tokens: Size of the target vocabulary.
+        depth: Blocks of the encoder, and of the decoder.
+        n_heads: Heads of every attention; they share the width.
+        max_length: Longest sequence of either side.
+        pad: Token that fills up short sequences.
+        activation: Name of the nonlinearity.
+        parameterization: How weights scale with the width.
+
+    Raises:
+        ValueError: A size is not possible, or a sequence is too long.
+    """
+
+    def __init__(
+        self,
+        n_source_tokens: int,
+        width: int,
+        n_target_tokens: int,
+        *,
+        depth: int = 6,
+        n_heads: int = 8,
+        max_length: int = 64,
+        pad: int = 0,
+        activation: str = "relu",
+        parameterization: Parameterization = Standard(),  # noqa: B008
+    ) -> None:
+        super().__init__()
+        self.network = EncoderDecoder(
+            n_source_tokens, width, n_target_tokens, depth=depth, n_heads=n_heads,
+            max_length=max_length, pad=pad, activation=activation,
+            parameterization=parameterization,
+        )  # fmt: skip
+
+    def forward(self, pairs: torch.Tensor) -> torch.Tensor:
+        """Logits of the token that follows each target token.
+
+        Args:
+            pairs: Integers of shape (n, 2, length): the source, and the target from the start token on.
+
+        Returns:
+            Shape (n, length, n_target_tokens).
+        """
+        return self.network(pairs[:, 0], pairs[:, 1])

@@ -5,7 +5,7 @@ import math
 import torch
 from torch.nn import functional
 
-from ..likelihoods import Bernoulli, Categorical, Gaussian, Likelihood
+from ..likelihoods import Bernoulli, Categorical, Gaussian, Likelihood, Tokens
 
 # Softplus is the identity above this, which is exact in double precision.
 _LINEAR_ABOVE = 40.0
@@ -21,7 +21,8 @@ def negative_log_likelihood(
     """−log p(y | outputs) of every row: the torch twin of ``likelihood.log_prob``.
 
     With smoothing s and C classes it is (1 − s)·(−log p_y) + (s/C) Σ_c (−log p_c), the loss of
-    ``torch.nn.CrossEntropyLoss(label_smoothing=s)``.
+    ``torch.nn.CrossEntropyLoss(label_smoothing=s)``; for ``Tokens``, the sum of that over the tokens of
+    the row that are not padding.
 
     Args:
         likelihood: One of ``likelihoods``.
@@ -33,8 +34,8 @@ def negative_log_likelihood(
         Shape (n,).
 
     Raises:
-        ValueError: The likelihood has no torch form, its noise level is no number, or real targets
-            are to be smoothed.
+        ValueError: The likelihood has no torch form, its noise level is no number, real targets are
+            to be smoothed, or there is not one token for every position.
     """
     if isinstance(likelihood, Categorical):
         # What cross_entropy computes, without its search for ignored classes in every step.
@@ -43,6 +44,13 @@ def negative_log_likelihood(
         if label_smoothing == 0:
             return hard
         return (1 - label_smoothing) * hard - label_smoothing * log_probs.mean(-1)
+    if isinstance(likelihood, Tokens):
+        likelihood.require_positions(tuple(outputs.shape), tuple(y.shape))
+        log_probs = functional.log_softmax(outputs, -1)
+        losses = -log_probs.gather(-1, y[..., None])[..., 0]
+        if label_smoothing != 0:
+            losses = (1 - label_smoothing) * losses - label_smoothing * log_probs.mean(-1)
+        return torch.where(_counted(likelihood, y), losses, 0).sum(-1)
     if isinstance(likelihood, Bernoulli):
         logit = outputs.reshape(outputs.shape[0])
         wrong = logit * (y.to(logit.dtype) * -2 + 1)
@@ -62,14 +70,31 @@ def negative_log_likelihood(
         constant = math.log(std) + 0.5 * math.log(2 * math.pi)
         return (0.5 * (residual / std) ** 2 + constant).sum(1)
     raise ValueError(
-        f"{type(likelihood).__name__} has no torch loss; pass Categorical, Bernoulli or Gaussian."
+        f"{type(likelihood).__name__} has no torch loss; pass Categorical, Bernoulli, Tokens or "
+        "Gaussian."
     )
 
 
 def mistakes(likelihood: Likelihood, outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """1 where the predicted class is wrong, or the squared residual of a real target; shape (n,)."""
+    """What ``train_error`` and ``test_error`` are means of, row by row.
+
+    1 where the predicted class is wrong; the share of wrong tokens among those of the row that are not
+    padding, 0 where all are; or the squared residual of a real target.
+
+    Returns:
+        Shape (n,).
+    """
     if isinstance(likelihood, Categorical):
         return (outputs.argmax(-1) != y).to(outputs.dtype)
+    if isinstance(likelihood, Tokens):
+        counted = _counted(likelihood, y)
+        wrong = (outputs.argmax(-1) != y) & counted
+        return wrong.sum(-1).to(outputs.dtype) / counted.sum(-1).clamp(min=1)
     if isinstance(likelihood, Bernoulli):
         return ((outputs.reshape(outputs.shape[0]) > 0) != (y == 1)).to(outputs.dtype)
     return (outputs.reshape(outputs.shape[0], -1) - y.reshape(y.shape[0], -1)).square().sum(1)
+
+
+def _counted(likelihood: Tokens, y: torch.Tensor) -> torch.Tensor:
+    """True where a token is no padding."""
+    return torch.ones_like(y, dtype=torch.bool) if likelihood.pad is None else y != likelihood.pad
