@@ -28,6 +28,7 @@ from .sghmc import SGHMC
 from .sgld import SGLD, PreconditionedSGLD
 from .sgnht import SGNHT
 from .tempered_smc import TemperedSMC
+from .with_warmup import WithWarmup
 
 # Every sampler that `sample` takes; the law tests run over all of them.
 REGISTRY: dict[str, type[Sampler]] = {
@@ -77,6 +78,7 @@ __all__ = [
     "StoppedChainWarning",
     "TemperedSMC",
     "WarmupWarning",
+    "WithWarmup",
     "from_numpyro",
     "log_evidence",
     "maximize",

@@ -115,3 +115,31 @@ class Steps(Schedule):
     def decay(self, step: int, n_steps: int) -> float:
         """A power of the factor."""
         return self.factor ** sum(milestone <= step for milestone in self.at)
+
+
+@dataclass(frozen=True)
+class InverseSqrt(Schedule):
+    """1/√(1 + (t − n_warmup)/every) at step t, the quotient rounded down where ``in_steps``.
+
+    With ``in_steps``, every = 512 and no warm-up it is the schedule of the CNNs of Nakkiran et al. 2020
+    (arXiv 1912.02292, appendix B.2); without, and every = n_warmup, that of Vaswani et al. 2017
+    (arXiv 1706.03762, section 5.3), whose learning rate at the end of the warm-up is lr.
+
+    Attributes:
+        every: Steps over which the square of the learning rate falls to one half.
+        in_steps: Whether it changes once in so many steps, instead of at every one.
+        n_warmup: Steps of the linear warm-up.
+    """
+
+    every: int = 512
+    in_steps: bool = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_count("every", self.every)
+
+    def decay(self, step: int, n_steps: int) -> float:
+        """The inverse square root."""
+        after = step - self.n_warmup
+        passed = after // self.every if self.in_steps else after / self.every
+        return 1 / math.sqrt(1 + passed)

@@ -52,6 +52,18 @@ CASES: dict[str, tuple[schedules.Schedule, Build]] = {
         schedules.Steps((10, 11, 30), 0.2),
         lambda o: lr_scheduler.MultiStepLR(o, [10, 11, 30], gamma=0.2),
     ),
+    "inverse_sqrt": (
+        schedules.InverseSqrt(every=6),
+        lambda o: lr_scheduler.LambdaLR(o, lambda step: 1 / (1 + step // 6) ** 0.5),
+    ),
+    "attention_is_all_you_need": (
+        schedules.InverseSqrt(every=8, in_steps=False, n_warmup=8),
+        # min(s^(−½), s·8^(−3/2)) of steps counted from 1, in units of its largest; after the warm-up
+        # the count begins one step later here.
+        lambda o: lr_scheduler.LambdaLR(
+            o, lambda step: min((step + 1) / 8, (8 / max(step, 1)) ** 0.5)
+        ),
+    ),
     "warm_steps": (
         schedules.Steps(at=(10, 30), n_warmup=5),
         after_warmup(5, lambda o: lr_scheduler.MultiStepLR(o, [10 - 5, 30 - 5])),
@@ -87,6 +99,7 @@ def test_a_run_of_one_step_has_the_whole_learning_rate() -> None:
     ("make", "message"),
     [
         (lambda: schedules.Constant(n_warmup=-1), "n_warmup=-1"),
+        (lambda: schedules.InverseSqrt(every=0), "every=0"),
         (lambda: schedules.Cosine(n_warmup=2.5), "n_warmup=2.5"),
         (lambda: schedules.Cosine(end=1.5), "end=1.5 is not possible; pass a fraction"),
         (lambda: schedules.Steps((5,), factor=0.0), "factor=0.0"),
