@@ -1,5 +1,6 @@
 from . import (
     averaging,
+    conjugate,
     data,
     diagnostics,
     double_descent,
@@ -22,6 +23,7 @@ __all__ = [
     "Network",
     "Posterior",
     "averaging",
+    "conjugate",
     "data",
     "diagnostics",
     "double_descent",

@@ -25,7 +25,7 @@ def test_the_samplers_run_on_a_foreign_log_density_without_torch() -> None:
 
 def test_importing_everything_starts_no_jax_device() -> None:
     out = run(
-        "from bayes_vs_sgd import (Network, Posterior, averaging, data, diagnostics, double_descent,\n"
+        "from bayes_vs_sgd import (Network, Posterior, averaging, conjugate, data, diagnostics, double_descent,\n"
         "    functions, likelihoods, priors, report, runs, samplers, sgd)\n"
         "from jax._src import xla_bridge\n"
         "print(xla_bridge.backends_are_initialized())"
