@@ -323,7 +323,11 @@ def sampler_summary(stats: Mapping[Any, Any]) -> dict[str, float]:
 
 
 def diagnostic_plots(tree: xr.DataTree) -> Mapping[str, Any]:
-    """ArviZ's rank plot of some predictions and its energy plot, as matplotlib figures."""
+    """ArviZ's rank plot of some predictions, and its energy plot where the sampler has energies.
+
+    Returns:
+        Matplotlib figures by name.
+    """
     points = tree["predictions"]["point"].to_numpy()[:4]
     label = tree["predictions_constant_data"].to_dataset()["label"].sel(point=points)
     chosen = (
@@ -332,7 +336,9 @@ def diagnostic_plots(tree: xr.DataTree) -> Mapping[str, Any]:
     shown = xr.DataTree.from_dict(
         {"posterior": chosen, "sample_stats": tree["sample_stats"].to_dataset()}
     )
-    plots = {"rank": az.plot_rank(shown), "energy": az.plot_energy(shown)}
+    plots = {"rank": az.plot_rank(shown)}
+    if "energy" in tree["sample_stats"]:
+        plots["energy"] = az.plot_energy(shown)
     return {name: plot.get_viz("figure") for name, plot in plots.items()}
 
 

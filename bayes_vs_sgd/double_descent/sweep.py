@@ -1,44 +1,47 @@
-"""A sweep over complexity: curves of every arm and metric, their intervals, and the verdicts."""
+"""A sweep along one axis: the curves of every arm and metric, with their intervals."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 from scipy import stats
 
-from .arms import ARMS
-from .peak import Interval, Peak, peak, reduction
-from .resampling import resample
-from .threshold import threshold
+from .arms import arm
+from .axes import Axis
+from .peak import Rise
+from .resampling import Center, resample
 
-# Arms whose members are draws of a Markov chain.
-SAMPLED_ARMS = ("draw", "bma")
-CURVES = ("error", "nll", "brier", "train_error")
+_ESTIMATE = "_estimate"
+# Variables of an arm that are no losses.
+_NO_CURVE = ("log_prob", "mean")
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """The losses of every arm over a sweep.
+    """The losses of every arm along an axis.
 
     Attributes:
-        complexity: Increasing, shape (k,).
-        arms: Arm → losses with the axes (split, complexity, ...), as ``Arm.losses`` names them.
-        unconverged: Names of the sampled cells that have not converged.
+        axis: What is swept.
+        arms: Arm → losses with the axes (split, complexity, ...), as ``Arm.losses`` names them; the
+            coordinate ``complexity`` says where on the axis. Arms need not have the same places.
+        unconverged: Arm → names of its cells that have not converged.
+        center: What a curve is over replicates, or over splits where there are several.
     """
 
-    complexity: Sequence[float]
+    axis: Axis
     arms: Mapping[str, xr.Dataset]
-    unconverged: Sequence[str] = ()
+    unconverged: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    center: Center = "mean"
 
     @classmethod
     def of(
         cls,
-        complexity: Sequence[float],
-        arms: Mapping[str, Sequence[Sequence[xr.Dataset]]],
-        unconverged: Sequence[str] = (),
+        axis: Axis,
+        arms: Mapping[str, Sequence[Mapping[float, xr.Dataset]]],
+        unconverged: Mapping[str, Sequence[str]] | None = None,
+        center: Center = "mean",
     ) -> "Sweep":
         """Put cells together.
 
@@ -46,149 +49,134 @@ class Sweep:
         has, in their order. The estimates stay those of all that a cell has.
 
         Args:
-            complexity: Increasing.
-            arms: Arm → one row a split of one dataset a complexity.
-            unconverged: Names of the sampled cells that have not converged.
+            axis: What is swept.
+            arms: Arm → for each split the losses by place on the axis.
+            unconverged: Arm → names of its cells that have not converged.
+            center: What a curve is over replicates.
         """
         whole = {}
-        for arm, rows in arms.items():
-            n = min(cell.sizes["replicate"] for row in rows for cell in row)
-            kept = [[cell.isel(replicate=slice(n)) for cell in row] for row in rows]
-            by_split = [xr.concat(row, dim="complexity") for row in kept]
-            whole[arm] = xr.concat(by_split, dim="split")
-        return cls(complexity, whole, unconverged)
+        for name, splits in arms.items():
+            n = min(cell.sizes["replicate"] for split in splits for cell in split.values())
+            by_split = []
+            for split in splits:
+                places = sorted(split)
+                kept = [split[place].isel(replicate=slice(n)) for place in places]
+                row = xr.concat(kept, dim="complexity", join="override")
+                by_split.append(row.assign_coords(complexity=np.array(places, dtype=np.float64)))
+            whole[name] = xr.concat(by_split, dim="split", join="override")
+        return cls(axis, whole, dict(unconverged or {}), center)
+
+    def metrics(self, arm: str) -> list[str]:
+        """What is known of an arm, in its order."""
+        names = [str(name) for name in self.arms[arm].data_vars]
+        return [n for n in names if f"{n}{_ESTIMATE}" in names and n not in _NO_CURVE]
+
+    def complexity(self, arm: str) -> list[float]:
+        """Where on the axis an arm was measured."""
+        return self.arms[arm]["complexity"].to_numpy().tolist()
 
     def curve(self, arm: str, metric: str) -> np.ndarray:
-        """The estimate at every complexity, averaged over test points and splits."""
-        estimate = self.arms[arm][f"{metric}_estimate"]
+        """The estimate at every place, over test points and the centre of splits or replicates."""
+        if self.center == "median":
+            rows = self._rows(arm, metric)
+            if rows is not None:
+                return np.median(rows, axis=0)
+        estimate = self.arms[arm][f"{metric}{_ESTIMATE}"]
         return estimate.mean(dim=[d for d in estimate.dims if d != "complexity"]).to_numpy()
 
     def replicates(self, arm: str, metric: str) -> np.ndarray:
-        """(split, replicate, complexity, point) as ``peak`` takes it; one point for train_error."""
+        """(split, replicate, complexity, point) as ``peak`` takes it; one point for train losses."""
         values = self.arms[arm][metric]
         if "test_point" not in values.dims:
             values = values.expand_dims("test_point")
         return values.transpose("split", "replicate", "complexity", "test_point").to_numpy()
 
+    def rise(self, arm: str, metric: str, *, seed: int = 0) -> Rise:
+        """The curve with its resamples, to be judged at any level."""
+        return Rise.of(
+            self.curve(arm, metric),
+            _with_rows(self.replicates(arm, metric)),
+            complexity=self.complexity(arm),
+            kind=self.axis.kind,
+            center=self.center,
+            axis=self.axis.name,
+            seed=seed,
+        )
+
     def table(self, *, level: float = 0.95, seed: int = 0) -> pd.DataFrame:
-        """One row for every complexity, arm and metric: value, standard error, pointwise interval."""
-        z = stats.norm.ppf((1 + level) / 2)
-        rows = []
-        for arm in self.arms:
-            for metric in CURVES:
-                values = self.curve(arm, metric)
-                replicates = self.replicates(arm, metric)
-                resampled = resample(_with_rows(replicates), seed=seed)
-                errors = resampled.deviations(None).std(axis=0)
-                halves = z * resampled.deviations(level).std(axis=0)
-                for row in zip(self.complexity, values, errors, halves, strict=True):
-                    c, value, error, half = row
-                    rows.append((c, arm, metric, value, error, max(value - half, 0), value + half))
-        columns = ["complexity", "arm", "metric", "value", "sem", "lower", "upper"]
-        return pd.DataFrame(rows, columns=columns)
+        """One row for every place, arm and metric.
 
-    def peaks(
-        self, margins: Mapping[str, float], *, level: float = 0.95, seed: int = 0
-    ) -> dict[str, dict[str, Peak]]:
-        """Arm → metric → its second rise, all on the same resamples of the test points."""
-        return {
-            arm: {
-                metric: peak(
-                    self.curve(arm, metric),
-                    self.replicates(arm, metric),
-                    complexity=self.complexity,
-                    margin=margin,
-                    level=level,
-                    converged=arm not in SAMPLED_ARMS or not self.unconverged,
-                    seed=seed,
-                )
-                for metric, margin in margins.items()
-            }
+        ``value`` with its standard error ``sem`` and pointwise interval ``lower`` to ``upper``; and
+        the ``median`` of the replicates (of the splits, where there are several) with
+        ``median_lower`` to ``median_upper``, order statistics that hold it whatever the
+        distribution: for where means do not exist. These are NaN where there are too few, fewer
+        than 6 at 95 %.
+        """
+        parts = [
+            pd.DataFrame(self._columns(arm, metric, level, seed))
             for arm in self.arms
-        }
+            for metric in self.metrics(arm)
+        ]
+        return pd.concat(parts, ignore_index=True)
 
-    def verdict(
-        self, margins: Mapping[str, float], *, level: float = 0.95, seed: int = 0
-    ) -> dict[str, Any]:
-        """Everything the sweep says, as plain numbers and sentences."""
-        peaks = self.peaks(margins, level=level, seed=seed)
-        fits = threshold(self.complexity, self.curve("sgd", "train_error").tolist())
+    def _columns(self, arm: str, metric: str, level: float, seed: int) -> dict[str, object]:
+        values = self.curve(arm, metric)
+        replicates = _with_rows(self.replicates(arm, metric))
+        resampled = resample(replicates, seed=seed, center=self.center)
+        half = stats.norm.ppf((1 + level) / 2) * resampled.deviations(level).std(axis=0)
+        least = 0 if replicates.min() >= 0 else -np.inf
+        rows = self._rows(arm, metric)
+        rows = self._by_replicate(arm, metric) if rows is None else rows
+        lower, upper = median_interval(rows, level)
         return {
-            "converged": not self.unconverged,
-            "unconverged_cells": list(self.unconverged),
-            "statement": statement(peaks, self.unconverged),
-            "level": level,
-            "margins": dict(margins),
-            "interpolation_threshold": fits,
-            "arms": {
-                arm: {
-                    metric: _entry(one, peaks["sgd"][metric]) for metric, one in by_metric.items()
-                }
-                for arm, by_metric in peaks.items()
-            },
+            "complexity": self.complexity(arm),
+            "arm": arm,
+            "metric": metric,
+            "value": values,
+            "sem": resampled.deviations(None).std(axis=0),
+            "lower": np.maximum(values - half, least),
+            "upper": values + half,
+            "median": np.median(rows, axis=0),
+            "median_lower": lower,
+            "median_upper": upper,
         }
 
+    def _by_replicate(self, arm: str, metric: str) -> np.ndarray:
+        return self.replicates(arm, metric)[0].mean(axis=-1)
 
-def statement(peaks: Mapping[str, Mapping[str, Peak]], unconverged: Sequence[str]) -> str:
-    """What the verdicts say together; convergence comes first."""
-    sentences = []
-    if unconverged:
-        sentences.append(
-            f"Not converged: {', '.join(unconverged)}; what is said of posterior draws and the BMA "
-            "rests on unconverged chains."
-        )
-    for metric in next(iter(peaks.values())):
-        by_verdict: dict[str, list[str]] = {"present": [], "absent": [], "undecided": []}
-        for arm, by_metric in peaks.items():
-            by_verdict[by_metric[metric].verdict].append(ARMS[arm])
-        parts = [f"{name} for {', '.join(arms)}" for name, arms in by_verdict.items() if arms]
-        name = {"nll": "test NLL", "error": "test error"}.get(metric, metric)
-        sentences.append(f"Second rise of the {name}: {'; '.join(parts)}.")
-        sentences += _attribution({arm: p[metric].verdict for arm, p in peaks.items()}, name)
-    return " ".join(sentences)
+    def _rows(self, arm_name: str, metric: str) -> np.ndarray | None:
+        """Independent values of the curve: splits, or replicates; None where these make up one."""
+        estimate = self.arms[arm_name][f"{metric}{_ESTIMATE}"]
+        if estimate.sizes["split"] > 1:
+            inner = [d for d in estimate.dims if d == "test_point"]
+            return estimate.mean(dim=inner).transpose("split", "complexity").to_numpy()
+        return None if arm(arm_name).pooled else self._by_replicate(arm_name, metric)
 
 
-def _attribution(verdicts: Mapping[str, str], metric: str) -> list[str]:
-    """What the arms without a rise have in common; nothing where SGD shows none."""
-    if verdicts.get("sgd") != "present":
-        return []
-    said = []
-    if verdicts.get("draw") == "absent":
-        said.append("One posterior draw has none either, so averaging is not needed to remove it.")
-    if verdicts.get("draw") == "present" and verdicts.get("bma") == "absent":
-        said.append("One posterior draw still has it, so it is the averaging that removes it.")
-    if verdicts.get("map") == "absent":
-        said.append("The MAP under the same prior has none, so no posterior spread is needed.")
-    if verdicts.get("map") == "present":
-        said.append("The MAP still has it, so the prior alone does not remove it.")
-    if verdicts.get("deep_ensemble") == "present":
-        said.append(
-            "The deep ensemble still has it, so averaging SGD's networks does not remove it."
-        )
-    if verdicts.get("deep_ensemble") == "absent":
-        said.append("The deep ensemble has none, so averaging SGD's networks is enough.")
-    return [f"({metric}) {' '.join(said)}"] if said else []
+def median_interval(
+    rows: np.ndarray, level: float
+) -> tuple[np.ndarray | float, np.ndarray | float]:
+    """Order statistics between which the median lies with probability ``level`` at least.
 
+    P(x_(k) ≤ median ≤ x_(m+1−k)) ≥ 1 − 2·P(Binomial(m, ½) < k), with the largest k for which that
+    is at least ``level``.
 
-def _entry(one: Peak, reference: Peak) -> dict[str, Any]:
-    lower_by, interval = (
-        reduction(reference, one)
-        if len(one.bootstrap) == len(reference.bootstrap)
-        else (float("nan"), Interval(float("nan"), float("nan")))
-    )
-    return {
-        "verdict": one.verdict,
-        "height": one.height,
-        "interval": list(one.interval),
-        "complexity": one.complexity,
-        "margin": one.margin,
-        "converged": one.converged,
-        "statement": one.statement,
-        "lower_than_sgd": {"value": lower_by, "interval": list(interval)},
-    }
+    Args:
+        rows: Independent values, shape (m, ...).
+        level: Confidence level.
+
+    Returns:
+        Lower and upper end, shape (...); NaN where m is too small.
+    """
+    m = len(rows)
+    k = int(stats.binom.ppf((1 - level) / 2, m, 0.5))
+    if k < 1:
+        return np.full(rows.shape[1:], np.nan), np.full(rows.shape[1:], np.nan)
+    ordered = np.sort(rows, axis=0)
+    return ordered[k - 1], ordered[m - k]
 
 
 def _with_rows(replicates: np.ndarray) -> np.ndarray:
-    """Without test points to resample (train error), only the replicates or splits."""
+    """Without test points to resample (train losses), only the replicates or splits."""
     no_points = replicates.shape[-1] == 1 and len(replicates) == 1
     return replicates[0, ..., 0] if no_points else replicates

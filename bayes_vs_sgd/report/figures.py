@@ -1,38 +1,147 @@
-"""Figures of a sweep, as SVG text."""
+"""Figures of a sweep, as matplotlib figures and as SVG text."""
 
 import io
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from ..double_descent import ARMS
-from .text import METRICS
+from ..double_descent import ARMS, split_variant
+from .text import METRICS, in_order, label
 
 # One look for all figures; SVG with text as text, so that the page can be searched.
 _STYLE = sns.axes_style("whitegrid") | sns.plotting_context("paper", font_scale=1.1)
 _STYLE |= {"svg.fonttype": "none", "svg.hashsalt": "bayes_vs_sgd"}
-_MARKERS = ("o", "s", "^", "D", "v")
+_MARKERS = "osD^v<>Phd*pX8"
+_LOG_METRICS = ("nll", "nll_noisy", "mse", "train_mse")
+# More places than this have no tick each.
+_MOST_TICKS = 14
 
 
-def curves(table: pd.DataFrame, verdict: Mapping[str, Any], complexity_name: str) -> Figure:
-    """Test error, test NLL and train error of every arm over complexity, with intervals."""
+def curves(table: pd.DataFrame, verdict: Mapping[str, Any], metrics: Sequence[str]) -> Figure:
+    """The curves of every arm along the axis, one panel a metric, with pointwise intervals.
+
+    Args:
+        table: ``Sweep.table``; variants of arms are left out.
+        verdict: ``double_descent.verdict``.
+        metrics: Which metrics, of those that the table has.
+    """
+    names = [n for n in in_order(table["arm"]) if split_variant(n)[1] is None]
+    table = table[table["arm"].isin(names)]
+    shown = [m for m in metrics if (table["metric"] == m).any()]
+    n_columns = min(3, len(shown))
+    n_rows = math.ceil(len(shown) / n_columns)
     with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(12.5, 4.4), layout="constrained")
-        axes = figure.subplots(1, 3)
-        for axis, metric in zip(axes, METRICS, strict=True):
-            _draw_curves(axis, table[table["metric"] == metric])
-            _mark_threshold(axis, verdict["interpolation_threshold"])
-            axis.set(xlabel=complexity_name, ylabel=METRICS[metric], title=METRICS[metric])
-        axes[1].set_yscale("log")
-        axes[1].yaxis.set_major_formatter(mpl.ticker.FormatStrFormatter("%g"))
-        axes[1].yaxis.set_minor_formatter(mpl.ticker.FormatStrFormatter("%g"))
-        handles, labels = axes[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=6, frameon=False)
+        figure = Figure(figsize=(4.2 * n_columns, 3.9 * n_rows + 0.4), layout="constrained")
+        axes = np.ravel(figure.subplots(n_rows, n_columns, squeeze=False))
+        for axis, metric in zip(axes, shown, strict=False):
+            _draw_curves(axis, table[table["metric"] == metric], names)
+            _mark_threshold(axis, verdict)
+            _label_places(axis, table["complexity"])
+            if metric in _LOG_METRICS and (table[table["metric"] == metric]["value"] > 0).all():
+                _log_scale(axis)
+            axis.set(xlabel=verdict["axis"]["label"], ylabel=METRICS[metric], title=METRICS[metric])
+        for axis in axes[len(shown) :]:
+            axis.set_visible(False)
+        _legend(figure, axes[: len(shown)])
+    return figure
+
+
+def variants(rows: Sequence[Mapping[str, Any]]) -> Figure:
+    """Height of the second rise over temperature, or width of the prior, with its interval."""
+    kinds = list(dict.fromkeys(row["varied"] for row in rows))
+    metrics = [
+        m
+        for m in METRICS
+        if any(row["metric"] == m for row in rows) and m in ("error", "nll", "mse")
+    ]
+    names = {"T": "temperature T", "prior": "factor on the prior's standard deviation"}
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(4.4 * len(metrics), 3.6 * len(kinds) + 0.4), layout="constrained")
+        axes = figure.subplots(len(kinds), len(metrics), squeeze=False)
+        for kind, line in zip(kinds, axes, strict=True):
+            for metric, axis in zip(metrics, line, strict=True):
+                _draw_heights(
+                    axis, [r for r in rows if (r["varied"], r["metric"]) == (kind, metric)]
+                )
+                axis.set(xscale="log", xlabel=names[kind], ylabel=f"second rise, {METRICS[metric]}")
+                axis.set_ylim(bottom=0)
+        _legend(figure, np.ravel(axes))
+    return figure
+
+
+def heat_map(curves: pd.DataFrame, verdict: Mapping[str, Any], epsilon: float) -> Figure:
+    """Test error and loss of SGD over place × epochs, with the line where the training rows are fitted.
+
+    Args:
+        curves: Columns ``complexity``, ``epoch``, ``test_error``, ``test_loss``, ``train_error``,
+            the means over networks.
+        verdict: ``double_descent.verdict``.
+        epsilon: Training error of the line.
+    """
+    shown = {"test_error": "SGD's test error", "test_loss": "SGD's test NLL (nats)"}
+    with mpl.rc_context(_STYLE | {"axes.grid": False}):
+        figure = Figure(figsize=(10.5, 4.2), layout="constrained")
+        for axis, (metric, name) in zip(figure.subplots(1, 2), shown.items(), strict=True):
+            grid = curves.pivot(index="epoch", columns="complexity", values=metric)
+            x, y = grid.columns.to_numpy(float), grid.index.to_numpy(float)
+            positive = np.nanmin(grid.to_numpy()) > 0
+            scale = mpl.colors.LogNorm() if metric == "test_loss" and positive else None
+            mesh = axis.pcolormesh(
+                x,
+                y,
+                grid.to_numpy(),
+                shading="nearest",
+                cmap="viridis",
+                norm=scale,
+                rasterized=True,
+            )
+            train = curves.pivot(
+                index="epoch", columns="complexity", values="train_error"
+            ).to_numpy()
+            if np.nanmin(train) < epsilon < np.nanmax(train):
+                axis.contour(x, y, train, levels=[epsilon], colors="white", linestyles="--")
+            axis.set(xscale="log", yscale="log", xlabel=verdict["axis"]["label"], ylabel="epochs")
+            _label_places(axis, curves["complexity"])
+            axis.set_title(name)
+            figure.colorbar(mesh, ax=axis, label=name)
+    return figure
+
+
+def capacity(
+    rows: Sequence[Mapping[str, Any]], verdict: Mapping[str, Any], n_train: int | None
+) -> Figure:
+    """Effective model complexity along the axis, with its interval and the number of training rows."""
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(6.5, 4), layout="constrained")
+        axis = figure.subplots()
+        known = [r for r in rows if r["value"] is not None]
+        x = [r["complexity"] for r in known]
+        value = np.array([r["value"] for r in known])
+        most = max([*value, n_train or 0, *(r["interval"][0] or 0 for r in rows)])
+        lower = np.array([r["interval"][0] for r in known])
+        upper = np.array([most if r["interval"][1] is None else r["interval"][1] for r in known])
+        errors = np.maximum(np.stack([value - lower, upper - value]), 0)
+        axis.errorbar(x, value, yerr=errors, fmt="o-", capsize=3, label="SGD's EMC")
+        beyond = [(r["complexity"], r["interval"][0]) for r in rows if r["value"] is None]
+        if beyond:
+            axis.plot(
+                *zip(*beyond, strict=True),
+                "^",
+                color="C1",
+                label="at least (all tried were fitted)",
+            )
+        if n_train is not None:
+            axis.axhline(n_train, color="0.4", linestyle="--", label="training rows")
+        _label_places(axis, pd.Series([r["complexity"] for r in rows]))
+        axis.set(xlabel=verdict["axis"]["label"], ylabel="effective model complexity (rows)")
+        axis.legend(frameon=False)
     return figure
 
 
@@ -47,20 +156,74 @@ def svg(figure: Any) -> str:
     return text[text.index("<svg") :]
 
 
-def _draw_curves(axis: Any, table: pd.DataFrame) -> None:
-    palette = sns.color_palette("colorblind", len(ARMS))
-    for (arm, label), color, marker in zip(ARMS.items(), palette, _MARKERS, strict=True):
-        rows = table[table["arm"] == arm].sort_values("complexity")
-        x = rows["complexity"]
-        axis.plot(x, rows["value"], color=color, marker=marker, markersize=4, label=label)
-        axis.fill_between(x, rows["lower"], rows["upper"], color=color, alpha=0.2, linewidth=0)
-    ticks = sorted(table["complexity"].unique())
+def _draw_curves(axis: Any, table: pd.DataFrame, names: Sequence[str]) -> None:
+    # Many bands over one another hide the lines.
+    alpha = 0.2 if len(names) <= 6 else 0.08
+    for name in names:
+        rows = table[table["arm"] == name].sort_values("complexity")
+        if rows.empty:
+            continue
+        color, marker = _look(name)
+        axis.plot(
+            rows["complexity"], rows["value"], color=color, marker=marker, markersize=4,
+            label=label(name),
+        )  # fmt: skip
+        axis.fill_between(
+            rows["complexity"], rows["lower"], rows["upper"], color=color, alpha=alpha, linewidth=0
+        )
+
+
+def _draw_heights(axis: Any, rows: Sequence[Mapping[str, Any]]) -> None:
+    for name in dict.fromkeys(row["arm"] for row in rows):
+        own = [row for row in rows if row["arm"] == name and row["height"] is not None]
+        height = np.array([row["height"] for row in own])
+        ends = np.array([[e if e is not None else np.nan for e in row["interval"]] for row in own])
+        color, marker = _look(name)
+        axis.errorbar(
+            [row["value"] for row in own], height, color=color, marker=marker, capsize=3,
+            yerr=np.stack([height - ends[:, 0], ends[:, 1] - height]).clip(0), label=label(name),
+        )  # fmt: skip
+
+
+def _look(name: str) -> tuple[Any, str]:
+    """Colour and marker of an arm, the same in every figure."""
+    place = list(ARMS).index(name)
+    colors = [*sns.color_palette("colorblind", 5), *sns.color_palette("husl", len(ARMS) - 5)]
+    return colors[place], _MARKERS[place % len(_MARKERS)]
+
+
+def _legend(figure: Figure, axes: Any) -> None:
+    """One legend for all panels below them."""
+    entries: dict[str, Any] = {}
+    for axis in axes:
+        for handle, text in zip(*axis.get_legend_handles_labels(), strict=True):
+            entries.setdefault(text, handle)
+    figure.legend(
+        list(entries.values()), list(entries), loc="outside lower center", ncols=min(5, len(entries)),
+        frameon=False,
+    )  # fmt: skip
+
+
+def _label_places(axis: Any, complexity: pd.Series) -> None:
+    ticks = sorted(complexity.unique())
     axis.set_xscale("log")
-    axis.set_xticks(ticks, [f"{t:g}" for t in ticks])
-    axis.xaxis.set_minor_locator(mpl.ticker.NullLocator())
+    if len(ticks) <= _MOST_TICKS:
+        axis.set_xticks(ticks, [f"{t:g}" for t in ticks], rotation=45 if len(ticks) > 9 else 0)
+        axis.xaxis.set_minor_locator(mpl.ticker.NullLocator())
 
 
-def _mark_threshold(axis: Any, threshold: float | None) -> None:
-    if threshold is not None:
-        label = "SGD's train error ≤ 1 %"
-        axis.axvline(threshold, color="0.4", linestyle="--", linewidth=1, label=label)
+def _log_scale(axis: Any) -> None:
+    axis.set_yscale("log")
+    for set_formatter in (axis.yaxis.set_major_formatter, axis.yaxis.set_minor_formatter):
+        set_formatter(mpl.ticker.FormatStrFormatter("%g"))
+
+
+def _mark_threshold(axis: Any, verdict: Mapping[str, Any]) -> None:
+    fits = verdict["interpolation"]
+    if fits["value"] is None:
+        return
+    name = f"{label(fits['arm'])}: train error ≤ {100 * fits['epsilon']:g} %"
+    axis.axvline(fits["value"], color="0.4", linestyle="--", linewidth=1, label=name)
+    lower, upper = fits["interval"]
+    if lower is not None and upper is not None and lower < upper:
+        axis.axvspan(lower, upper, color="0.4", alpha=0.1, linewidth=0)

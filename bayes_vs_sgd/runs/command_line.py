@@ -11,7 +11,7 @@ import tyro
 
 from .folder import RunFolder, timestamp
 
-_OPTIONS = ("preset", "out", "device", "executor", "resume")
+_OPTIONS = ("preset", "out", "device", "executor", "resume", "dry_run")
 
 
 class UserError(Exception):
@@ -28,13 +28,15 @@ class RunOptions:
         device: Where to compute.
         executor: Who computes the cells.
         resume: Go on with a run that was stopped; finished cells are kept.
+        dry_run: Say what the run would compute and cost, and compute nothing.
     """
 
-    preset: Literal["quick", "full"] = "quick"
+    preset: str = "quick"
     out: Path | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
     executor: Literal["local"] = "local"
     resume: bool = False
+    dry_run: bool = False
 
 
 def parse[ConfigT: RunOptions](
@@ -53,7 +55,9 @@ def parse[ConfigT: RunOptions](
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     first.add_argument("--preset", default=next(iter(presets)))
     name = first.parse_known_args(argv)[0].preset
-    default = presets.get(name, next(iter(presets.values())))
+    if name not in presets:
+        _fail(ValueError(f"preset={name!r} is unknown; pass one of {', '.join(presets)}."))
+    default = presets[name]
     try:
         return tyro.cli(type(default), default=default, args=argv, prog=prog)
     except ValueError as error:

@@ -153,11 +153,13 @@ def _flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
 
 
 def _plain(value: Any) -> Any:
-    """What JSON can hold: no tuples, no NumPy numbers, no NaN."""
+    """What JSON can hold: no tuples, no paths, no NumPy numbers, no NaN."""
     if isinstance(value, Mapping):
         return {str(k): _plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(v) for v in value]
+    if isinstance(value, Path):
+        return str(value)
     if hasattr(value, "item") and not isinstance(value, str):
         return _plain(value.item())
     if isinstance(value, float) and not abs(value) < float("inf"):

@@ -190,6 +190,52 @@ def test_what_is_no_sweep_is_refused(changes: dict, message: str) -> None:
         double_descent.peak(curve, replicates, **settings)
 
 
-def test_the_threshold_is_the_first_complexity_that_fits() -> None:
-    assert double_descent.threshold([1, 2, 4, 8], [0.5, 0.1, 0.01, 0]) == 4
-    assert double_descent.threshold([1, 2], [0.5, 0.1]) is None
+def test_a_rise_counts_whatever_comes_later() -> None:
+    curve = np.array([2.0, 1.0, 1.5, 3.0, 4.0])
+    found = double_descent.peak(curve, noisy(curve, 8, 1e-6), margin=0.1, kind="rise")
+    assert found.height == pytest.approx(3)
+    assert found.complexity == 4
+    assert found.verdict == "present"
+    assert found.statement.startswith("A rise of 3")
+
+
+@pytest.mark.parametrize("kind", ["peak", "rise"])
+def test_noise_alone_is_no_rise_and_a_falling_curve_has_none(kind: str) -> None:
+    rng, present, absent = np.random.default_rng(8), 0, 0
+    for i in range(150):
+        flat, falling = noisy(np.zeros(6), 6, 3.0, rng), noisy(FALLING, 6, 0.01, rng)
+        found = [
+            double_descent.peak(r.mean(0), r, margin=0.1, kind=kind, n_bootstrap=500, seed=i)
+            for r in (flat, falling)
+        ]
+        present += found[0].verdict == "present"
+        absent += found[1].verdict == "absent"
+    assert present / 150 < 0.025 + 3 * (0.025 * 0.975 / 150) ** 0.5
+    assert absent == 150
+
+
+def test_a_curve_of_medians_has_intervals_of_medians() -> None:
+    """Cauchy noise has no mean; the median of 40 is as certain as π/2/√40 says."""
+    rng, n = np.random.default_rng(9), 40
+    spreads = []
+    for _ in range(60):
+        replicates = rng.standard_cauchy(size=(n, 3))
+        moved = double_descent.resample(replicates, n_bootstrap=500, center="median")
+        spreads.append(moved.deviations(None).std(0))
+    assert np.median(spreads) == pytest.approx(np.pi / 2 / n**0.5, rel=0.2)
+
+
+def test_a_second_rise_of_medians_is_found_under_wild_noise() -> None:
+    rng = np.random.default_rng(10)
+    replicates = RISING + 0.1 * rng.standard_cauchy(size=(60, 7))
+    found = double_descent.peak(
+        np.median(replicates, axis=0), replicates, margin=0.1, center="median"
+    )
+    assert found.verdict == "present"
+    assert found.interval.lower < 2.5 < found.interval.upper
+
+
+def test_one_rise_judged_at_two_levels_is_wider_at_the_higher() -> None:
+    measured = double_descent.Rise.of(RISING, noisy(RISING, 6, 0.3))
+    low, high = measured.at(0.9, 0.1).interval, measured.at(0.999, 0.1).interval
+    assert high.lower < low.lower < low.upper < high.upper
