@@ -1,1 +1,1 @@
-"""One file a question; ``python -m studies`` lists them."""
+"""One file or folder a question; ``python -m studies`` lists them."""
