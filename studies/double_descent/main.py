@@ -10,7 +10,7 @@ from bayes_vs_sgd import Dataset, double_descent, report, runs, samplers
 from .capacity import capacities
 from .config import Config, check
 from .cost import describe
-from .problem import build, load
+from .problem import build, has_gains, load
 from .stand_in import shapes
 from .study import CAPACITY, Study, assemble, fidelity
 
@@ -60,7 +60,12 @@ def prepare(config: Config) -> tuple[str, list[Dataset]]:
         needed = shapes if config.dry_run else load
         datasets = [needed(config, split, max(rows)) for split in range(config.n_splits)]
         for value in config.values if config.axis != "epochs" else (0,):
-            build(config.at(value) if value else config, datasets[0])
+            module = build(config.at(value) if value else config, datasets[0])
+            if config.initial == "torch" and has_gains(module):
+                raise ValueError(
+                    f"initial='torch' knows no start of the normalizations of {config.model}; pass 'he' "
+                    "or 'prior'."
+                )
         if config.batch_size > max(rows):
             raise ValueError(
                 f"batch_size={config.batch_size} exceeds the {max(rows)} training rows; pass at most "

@@ -24,7 +24,17 @@ from bayes_vs_sgd import (
     priors,
 )
 from bayes_vs_sgd.priors import LOG_NOISE_STD
-from models import CNN, MLP, Decoder, Linear, RandomFeatures, ResNet18, Sparse, Translator
+from models import (
+    CNN,
+    MLP,
+    Decoder,
+    Linear,
+    RandomFeatures,
+    ResNet18,
+    Sparse,
+    Translator,
+    prior,
+)
 
 from .config import Config
 
@@ -51,11 +61,15 @@ class Problem:
     device: str
 
     @cached_property
+    def module(self) -> nn.Module:
+        """The architecture."""
+        torch.manual_seed(0)
+        return build(self.config, self.dataset, self.split)
+
+    @cached_property
     def network(self) -> Network:
         """The architecture, lowered."""
-        torch.manual_seed(0)
-        module = build(self.config, self.dataset, self.split)
-        return Network(module, self.dataset.x_train[:2])
+        return Network(self.module, self.dataset.x_train[:2])
 
     @property
     def is_real(self) -> bool:
@@ -78,8 +92,20 @@ class Problem:
         return likelihoods.Gaussian(1.0) if self.is_real else self.likelihood
 
     @property
-    def normals(self) -> priors.FanIn:
-        """The prior of the parameters where no scale is learnt."""
+    def normals(self) -> priors.Prior:
+        """The prior of the parameters where no scale is learnt; gains of normalizations lie about 1."""
+        return normals(self.module, self.config.prior_std, self.config.bias_std)
+
+    @property
+    def start(self) -> priors.Prior:
+        """Where SGD starts."""
+        if self.config.initial == "he":
+            return normals(self.module, 2**0.5, 0.0)
+        return self.normals if self.config.initial == "prior" else priors.TorchDefault()
+
+    @property
+    def centred(self) -> priors.FanIn:
+        """Normals about 0 with the standard deviations of ``normals``."""
         return priors.FanIn(std=self.config.prior_std, bias_std=self.config.bias_std)
 
     @property
@@ -153,6 +179,17 @@ class Problem:
     def steps_per_epoch(self) -> int:
         """Steps of an epoch."""
         return len(self.dataset.x_train) // self.batch_size()
+
+
+def normals(module: nn.Module, std: float, bias_std: float) -> priors.Prior:
+    """N(0, std²/fan_in) for weights, N(0, bias_std²) for biases, N(1, bias_std²) for gains."""
+    found = prior(module, std=std, bias_std=bias_std, gain_std=bias_std)
+    return found if has_gains(module) else priors.FanIn(std=std, bias_std=bias_std)
+
+
+def has_gains(module: nn.Module) -> bool:
+    """Whether there are normalizations, whose gains start at 1."""
+    return bool(prior(module).means)
 
 
 def pick(predicted: Predicted, index: Any) -> Predicted:

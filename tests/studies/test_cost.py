@@ -125,6 +125,12 @@ def test_chains_take_all_rows_at_every_leapfrog_step() -> None:
     assert row_gradients(more, "hmc", ("bma",)) == 2 * row_gradients(config, "hmc", ("bma",))
 
 
+def test_a_step_of_mclmc_takes_two_gradients_and_its_chains_start_at_maxima() -> None:
+    config = Config(n_chains=2, n_warmup=10, n_draws=30, n_train=50, mclmc_thin=4)
+    expected = 2 * 50 * (2 * 40 * 4 + config.map.n_steps)
+    assert row_gradients(config, "mclmc", ("mclmc",)) == expected
+
+
 def test_a_cycle_that_explores_longer_costs_more_for_as_many_draws() -> None:
     config = Config(minibatch_warmup=100, minibatch_thin=5, n_draws=40, n_chains=2, n_train=50)
     cycles = dataclasses.replace(config.cycles, exploration=0.8)

@@ -2,9 +2,11 @@
 
 import dataclasses
 import json
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 import torch
@@ -33,6 +35,14 @@ TINY = {
 def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     """A study of images would take all threads, which the tests share."""
     monkeypatch.setattr(torch, "set_num_threads", lambda n: None)
+
+
+@pytest.fixture
+def compiled_fast() -> Iterator[None]:
+    """Most of the time of a run this small is spent on making its programs fast."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
 
 
 def tiny(preset: str, out: Path, **settings: object) -> Config:
@@ -174,6 +184,7 @@ def test_both_figures_of_swag_differ_in_their_labels_alone() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("compiled_fast")
 @pytest.mark.parametrize("preset", ["paper-noise", "paper-resnet18", "paper-cnn"])
 def test_the_images_of_a_paper_run_from_end_to_end(preset: str, tmp_path: Path) -> None:
     """Without ``paper``, which is ``paper-noise`` but for the labels."""
@@ -196,6 +207,7 @@ def test_the_networks_of_a_paper_learn_from_where_they_start(preset: str, tmp_pa
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("compiled_fast")
 def test_the_sentences_of_a_paper_run_from_end_to_end(tmp_path: Path) -> None:
     source, target = sentences(tmp_path)
     config = tiny("paper-transformer", tmp_path / "run", widths=(4, 8, 16), depth=1)
@@ -210,6 +222,7 @@ def test_sentences_that_are_not_there_are_refused_in_one_sentence(tmp_path: Path
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("compiled_fast")
 def test_the_full_preset_runs_from_end_to_end(tmp_path: Path) -> None:
     """With five of its arms; what the others need is no matter of the preset."""
     config = tiny(

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from bayes_vs_sgd import Draws, diagnostics, priors, runs, sgd
+from bayes_vs_sgd import Draws, diagnostics, runs, sgd
 from bayes_vs_sgd.sgd import SWA, SWAG, Compose, Flip, Optimizer, Schedule, Shift
 
 from ..config import Config
@@ -67,13 +67,8 @@ def train(
         **changes: Other arguments of ``sgd.train``.
     """
     config = problem.config
-    start: dict[str, priors.Prior] = {
-        "he": priors.FanIn(std=2**0.5, bias_std=0.0),
-        "prior": problem.normals,
-        "torch": priors.TorchDefault(),
-    }
     settings: dict[str, Any] = {
-        "initial": start[config.initial],
+        "initial": problem.start,
         "optimizer": optimizer_of(config),
         "schedule": schedule_of(config),
         "likelihood": problem.loss,

@@ -25,7 +25,7 @@ def compute(problem: Problem, wanted: tuple[str, ...], epochs: tuple[int, ...] |
             problem.network,
             problem.dataset,
             problem.likelihood,
-            problem.normals,
+            problem.centred,
             temperature=config.temperature,
         )
         draws = exact.draw(

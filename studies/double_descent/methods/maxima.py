@@ -28,7 +28,7 @@ def compute(problem: Problem, wanted: tuple[str, ...], epochs: tuple[int, ...] |
             problem.network,
             problem.dataset,
             centres,
-            problem.normals,
+            problem.centred,
             likelihood=problem.likelihood,
             temperature=config.temperature,
             subset=config.laplace_subset,
