@@ -23,6 +23,8 @@ _N_BINS = 15
 _N_RESAMPLES = 200
 # Bytes of draws that are on the device at once.
 _PIECE = 2**28
+# Bytes of activations that are there at once, those of a row being taken for so many times its inputs.
+_ACTIVATIONS, _ROOM = 2**31, 256
 
 
 class Applied(Protocol):
@@ -45,7 +47,7 @@ def predict(
 ) -> Float[np.ndarray, "chain draw n ..."]:
     """The prediction of every draw: log probabilities of classes or tokens, or means of real targets.
 
-    Draws are taken one after another and chains side by side, so memory grows by one draw of
+    Draws are taken one after another, chains side by side, and rows in pieces, so memory grows by a few
     activations only; draws on the disk are read piece by piece.
 
     Args:
@@ -55,9 +57,19 @@ def predict(
         x: Inputs, shape (n, ...).
         likelihood: Says what the outputs mean.
     """
-    inputs = jnp.asarray(x)
     params, _ = _split_noise(draws.params, likelihood)
-    return _of_every_draw(lambda p: likelihood.predict(network.apply(p, inputs)), params, draws)
+    of_one = lambda p, inputs: likelihood.predict(network.apply(p, inputs))  # noqa: E731
+    return _of_every_draw(of_one, params, draws, np.asarray(x))
+
+
+def rows_at_once(x: np.ndarray, n_chains: int) -> int:
+    """Rows that ``predict`` takes at once for so many chains.
+
+    As many as have 2 GB of activations, those of a row in one chain being taken for 256 times the bytes of
+    its inputs.
+    """
+    bytes_a_row = n_chains * _ROOM * x.nbytes / len(x)
+    return max(1, min(len(x), int(_ACTIVATIONS // bytes_a_row)))
 
 
 def bma(log_probs: Float[np.ndarray, "chain draw ..."]) -> Float[np.ndarray, "..."]:
@@ -273,7 +285,7 @@ def regression(
         ValueError: Targets do not fit the outputs, or the draws hold no noise level though the
             likelihood samples it.
     """
-    inputs, targets = jnp.asarray(x), np.asarray(y).reshape(len(y), -1)
+    targets = np.asarray(y).reshape(len(y), -1)
     params, log_std = _split_noise(draws.params, likelihood)
     if likelihood.noise is not None and log_std is None:
         raise ValueError(
@@ -281,18 +293,18 @@ def regression(
             "in collect, or pass Gaussian(std=…) with a number."
         )
 
-    def of_one(variables: Any) -> tuple[Any, Any]:
+    def of_one(variables: Any, inputs: Any, rows: Any) -> tuple[Any, Any]:
         own, level = variables
-        outputs = network.apply(own, inputs).reshape(len(x), -1)
-        if outputs.shape != targets.shape:
+        outputs = network.apply(own, inputs).reshape(len(inputs), -1)
+        if outputs.shape != rows.shape:
             raise ValueError(
                 f"y has shape {np.shape(y)} and the outputs have {outputs.shape}; they must have the "
                 "same rows and components."
             )
         std = None if level is None else jnp.exp(level)
-        return outputs, likelihood.log_prob(outputs, jnp.asarray(targets), std)
+        return outputs, likelihood.log_prob(outputs, rows, std)
 
-    mean, log_density = _of_every_draw(of_one, (params, log_std), draws)
+    mean, log_density = _of_every_draw(of_one, (params, log_std), draws, np.asarray(x), targets)
     return Regression(mean, log_density, targets)
 
 
@@ -305,17 +317,25 @@ def _split_noise(params: Any, likelihood: Likelihood) -> tuple[Any, Any]:
     return own, params[LOG_NOISE_STD]
 
 
-def _of_every_draw(of_one: Callable[[Any], Any], variables: Any, draws: Draws) -> Any:
-    """``of_one`` of the variables of every draw, leaves with the axes (chain, draw), in pieces."""
-    of_draws = jax.jit(lambda v: jax.lax.map(jax.vmap(of_one), v))
+def _of_every_draw(
+    of_one: Callable[..., Any], variables: Any, draws: Draws, *rows: np.ndarray
+) -> Any:
+    """``of_one`` of the variables of every draw and of rows: leaves (chain, draw, row, ...), in pieces."""
+    of_draws = jax.jit(lambda v, *piece: jax.lax.map(jax.vmap(lambda one: of_one(one, *piece)), v))
     bytes_a_draw = sum(a.nbytes for a in jax.tree.leaves(variables)) / draws.n_draws
     length = max(1, min(draws.n_draws, int(_PIECE // bytes_a_draw)))
-    pieces = []
+    n_at_once = rows_at_once(rows[0], draws.n_chains)
+    by_draws = []
     for start in range(0, draws.n_draws, length):
         piece = jax.tree.map(lambda a, i=start: np.asarray(a[:, i : i + length]), variables)
         by_draw = jax.tree.map(lambda a: jnp.swapaxes(jnp.asarray(a), 0, 1), piece)
-        pieces.append(jax.tree.map(lambda a: np.asarray(jnp.swapaxes(a, 0, 1)), of_draws(by_draw)))
-    return jax.tree.map(lambda *parts: np.concatenate(parts, axis=1), *pieces)
+        by_rows = []
+        for first in range(0, len(rows[0]), n_at_once):
+            some = [jnp.asarray(r[first : first + n_at_once]) for r in rows]
+            found = of_draws(by_draw, *some)
+            by_rows.append(jax.tree.map(lambda a: np.asarray(jnp.swapaxes(a, 0, 1)), found))
+        by_draws.append(jax.tree.map(lambda *parts: np.concatenate(parts, axis=2), *by_rows))
+    return jax.tree.map(lambda *parts: np.concatenate(parts, axis=1), *by_draws)
 
 
 def _groups(members: np.ndarray, size: int) -> np.ndarray:

@@ -294,3 +294,22 @@ def test_regressions_that_are_not_possible_are_refused(make: Callable, message: 
     network, params, x = regression()
     with pytest.raises(ValueError, match=message):
         make(network, Draws(params), x)
+
+
+def test_predictions_do_not_depend_on_the_pieces_that_rows_come_in(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    network = Network(torch.nn.Linear(3, 2), np.zeros((1, 3), np.float32))
+    rng = np.random.default_rng(0)
+    draws = Draws(
+        {n: rng.normal(size=(2, 3, *s)).astype(np.float32) for n, s in network.shapes.items()}
+    )
+    x, y = rng.normal(size=(11, 3)).astype(np.float32), rng.normal(size=(11, 2))
+    whole = averaging.predict(network, draws, x)
+    means = averaging.regression(network, draws, x, y)
+    # Four rows at a time, and three at the end.
+    monkeypatch.setattr(averaging, "_ACTIVATIONS", 2 * averaging._ROOM * 12 * 4)
+    np.testing.assert_allclose(averaging.predict(network, draws, x), whole, rtol=1e-5)
+    again = averaging.regression(network, draws, x, y)
+    np.testing.assert_allclose(again.mean, means.mean, rtol=1e-5)
+    np.testing.assert_allclose(again.log_density, means.log_density, rtol=1e-5)

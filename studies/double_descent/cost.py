@@ -12,7 +12,7 @@ from torch import nn
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
-from bayes_vs_sgd import Dataset
+from bayes_vs_sgd import Dataset, averaging
 from bayes_vs_sgd.checks import human_bytes
 
 from .config import Config
@@ -138,7 +138,7 @@ def memory(
     """Bytes that a cell holds at once.
 
     These are its data, the weights and predictions that it keeps, and the larger of what its gradients and
-    its predictions take. All rows, and the networks of all seeds or chains, are predicted together.
+    its predictions take: of trained networks as many rows as ``averaging.rows_at_once`` has, of chains all.
     """
     n_rows, n_test = config.n_train, n_test_rows(dataset)
     weights = 4.0 * network.n_parameters
@@ -154,7 +154,10 @@ def memory(
         rows = min(config.micro_batch or n_rows, n_rows)
         gradients = at_once * (6 * weights + rows * network.activations)
         kept = n_kept * (weights + predictions)
-    predicting = 0 if method == "capacity" else at_once * n_rows * _MAPS_AT_ONCE * network.widest
+    one_row = np.broadcast_to(dataset.x_train[:1], (n_rows, *dataset.x_train.shape[1:]))
+    trained = method in ("sgd", "early", "map", "map_tuned")
+    predicted = averaging.rows_at_once(one_row, at_once) if trained else n_rows
+    predicting = 0 if method == "capacity" else at_once * predicted * _MAPS_AT_ONCE * network.widest
     return inputs + kept + max(gradients, predicting)
 
 

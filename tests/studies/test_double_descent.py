@@ -21,24 +21,14 @@ from studies import double_descent
 from studies.double_descent import problem
 from studies.double_descent import study as study_module
 
+from .tiny import TINY, study
+
 ROOT = Path(__file__).parents[2]
-TINY = [
-    *("--widths", "2", "3", "5", "--n-train", "50", "--n-seeds", "4", "--ensemble-size", "2"),
-    *("--max-epochs", "20", "--batch-size", "25", "--map.n-steps", "50"),
-    *("--hmc.n-leapfrog", "5", "--n-warmup", "20", "--n-draws", "20", "--n-chains", "2"),
-]
 
 
 def command(*args: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", *args], cwd=ROOT, capture_output=True, text=True, timeout=timeout
-    )
-
-
-def study(*args: str) -> None:
-    """In this process, where torch and JAX are warm."""
-    runs.run_study(
-        lambda: double_descent.main(runs.parse(double_descent.PRESETS, [*TINY, *args], prog="x"))
     )
 
 
@@ -307,117 +297,6 @@ def test_the_default_run_shows_sgds_peak_and_none_for_the_bma(tmp_path: Path) ->
     assert nll["bma", 8] == pytest.approx(0.60, abs=0.06)
     for width in (8, 10, 12, 16, 20, 28):
         assert f"hmc-w{width}-s0" not in verdict["unconverged_cells"]
-
-
-@pytest.mark.parametrize(
-    ("axis", "arguments", "arms", "places"),
-    [
-        (
-            "epochs",
-            ["--epochs", "1", "5", "20", "100", "200"],
-            {"sgd", "draw", "bma"},
-            {1, 5, 20, 100, 200},
-        ),
-        ("samples", ["--samples", "20", "30", "50"], {"sgd", "map"}, {20, 30, 50}),
-    ],
-)
-def test_the_axes_of_training_and_of_data_run_from_end_to_end(
-    axis: str, arguments: list[str], arms: set[str], places: set[float], tmp_path: Path
-) -> None:
-    out = tmp_path / "run"
-    study("--axis", axis, *arguments, "--arms", *sorted(arms), "--width", "4", "--out", str(out))
-    table = pd.read_csv(out / "summary.csv")
-    assert set(table["arm"]) == arms
-    assert set(table["complexity"]) <= places
-    verdict = json.loads((out / "verdict.json").read_text())
-    assert verdict["axis"]["name"] == axis
-    assert f"along {axis}" in verdict["statement"]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("axis", "arguments"),
-    [
-        ("depth", ["--depths", "1", "2", "3"]),
-        ("sparsity", ["--densities", "0.2", "0.5", "1"]),
-        ("temperature", ["--temperatures", "0.1", "0.5", "1"]),
-        ("prior", ["--prior-stds", "1", "2", "4"]),
-        ("warmup", ["--warmups", "5", "10", "20"]),
-        ("draws", ["--draw-counts", "20", "25", "30"]),
-    ],
-)
-def test_the_other_axes_run_from_end_to_end(
-    axis: str, arguments: list[str], tmp_path: Path
-) -> None:
-    out = tmp_path / "run"
-    study("--axis", axis, *arguments, "--arms", "draw", "bma", "--width", "3", "--out", str(out))
-    assert set(pd.read_csv(out / "summary.csv")["arm"]) == {"draw", "bma"}
-
-
-@pytest.mark.slow
-def test_all_arms_run_from_end_to_end(tmp_path: Path) -> None:
-    out = tmp_path / "run"
-    study(
-        *(
-            "--arms",
-            "all",
-            "--tuned-factors",
-            "0.5",
-            "1",
-            "--average-epochs",
-            "4",
-            "--out",
-            str(out),
-        ),
-        *("--n-gaussian-draws", "4", "--nuts.max-tree-depth", "3", "--mclmc-thin", "2"),
-        *("--minibatch-warmup", "10", "--minibatch-thin", "1", "--cycles.cycle-length", "20"),
-        *("--smc.n-particles", "20", "--smc.n-moves", "2", "--n-runs", "2"),
-    )
-    verdict = json.loads((out / "verdict.json").read_text())
-    assert set(verdict["arms"]) == {
-        "sgd", "deep_ensemble", "map", "draw", "bma", "sgd_early", "swa", "swag", "multiswag",
-        "laplace", "map_tuned", "nuts", "mclmc", "sghmc", "csgld", "smc",
-    }  # fmt: skip
-    table = pd.read_csv(out / "summary.csv")
-    assert set(table[table["metric"] == "log_evidence"]["arm"]) == {"smc"}
-    assert np.isfinite(table["value"]).all()
-    assert np.isfinite(table["sem"]).all()
-
-
-def test_variants_and_the_capacity_stand_in_the_report(tmp_path: Path) -> None:
-    out = tmp_path / "run"
-    study(
-        *("--arms", "map", "sgd", "--prior-factors", "0.5", "4", "--capacity-rows", "20", "40"),
-        *("--out", str(out)),
-    )
-    verdict = json.loads((out / "verdict.json").read_text())
-    assert set(verdict["arms"]) == {"sgd", "map", "map@prior0.5", "map@prior4"}
-    heights = [row for row in verdict["variants"] if row["metric"] == "nll"]
-    assert [(row["varied"], row["value"]) for row in heights] == [
-        ("prior", 0.5), ("prior", 1), ("prior", 4),
-    ]  # fmt: skip
-    assert [row["complexity"] for row in verdict["effective_model_complexity"]] == [2, 3, 5]
-    assert {f.stem for f in (out / "figures").glob("*.png")} == {
-        "curves", "metrics", "variants", "heat_map", "capacity",
-    }  # fmt: skip
-    page = (out / "report.html").read_text()
-    assert "Between SGD and Bayes" in page
-    assert "Effective model complexity" in page
-    assert "No chains were run" in page
-
-
-def test_a_variant_changes_what_it_says_and_nothing_else() -> None:
-    config = double_descent.Config(tempered=(0.1,), prior_factors=(4.0,), temperature=0.5)
-    dataset = problem.load(config, 0, config.n_train)
-    study_ = study_module.Study(config, "cpu", [dataset])
-    cells = {cell.key: study_.problem(cell) for cell in study_.cells()}
-    base = cells["hmc-w8-s0"]
-    cold, wide = cells["hmc@T0.1-w8-s0"], cells["hmc@prior4-w8-s0"]
-    assert cold.config == dataclasses.replace(base.config, temperature=0.05)
-    assert wide.config == dataclasses.replace(base.config, prior_std=8.0, bias_std=4.0)
-    assert base.seed == cold.seed == wide.seed
-    assert "map@prior4-w8-s0" in cells
-    assert not any(key.startswith(("map@T", "sgd@")) for key in cells)
 
 
 def test_a_dry_run_says_what_it_would_cost_and_writes_nothing(

@@ -19,9 +19,7 @@ LINEAR = [
 
 def table_of(tmp_path: Path, *arguments: str) -> pd.DataFrame:
     out = tmp_path / "run"
-    config = runs.parse(
-        double_descent.PRESETS, [*LINEAR, *arguments, "--out", str(out)], prog="x"
-    )
+    config = runs.parse(double_descent.PRESETS, [*LINEAR, *arguments, "--out", str(out)], prog="x")
     runs.run_study(lambda: double_descent.main(config))
     return pd.read_csv(out / "summary.csv").set_index(["arm", "metric", "complexity"])
 
@@ -30,7 +28,14 @@ def table_of(tmp_path: Path, *arguments: str) -> pd.DataFrame:
 def test_minimum_norm_lies_on_the_formula_and_a_ridge_has_no_peak(tmp_path: Path) -> None:
     widths = (6, 12, 50, 80)
     table = table_of(
-        tmp_path, "--widths", *map(str, widths), "--n-splits", "8", "--arms", "min_norm", "exact_map"
+        tmp_path,
+        "--widths",
+        *map(str, widths),
+        "--n-splits",
+        "8",
+        "--arms",
+        "min_norm",
+        "exact_map",
     )
     for p in widths:
         found = table.loc["min_norm", "mse", p]
@@ -56,7 +61,9 @@ def test_chains_and_maxima_find_what_is_exact(tmp_path: Path) -> None:
             for metric in ("mse", "nll"):
                 one, other = (table.loc[arm, metric, p]["value"] for arm in (ours, exact))
                 assert one == pytest.approx(other, rel=0.03)
-        assert table.loc["exact_bma", "mse", p]["value"] < table.loc["exact_draw", "mse", p]["value"]
+        assert (
+            table.loc["exact_bma", "mse", p]["value"] < table.loc["exact_draw", "mse", p]["value"]
+        )
 
 
 @pytest.mark.slow
