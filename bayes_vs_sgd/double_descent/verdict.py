@@ -8,7 +8,7 @@ from .arms import arm, split_variant
 from .peak import Interval, Kind, Peak, Rise, reduction
 from .statement import SPOKEN, statement
 from .sweep import Sweep
-from .threshold import interpolation_threshold
+from .threshold import effective_model_complexity, interpolation_threshold
 
 # Arm, metric, and what is asked of the curve.
 Key = tuple[str, str, Kind]
@@ -74,7 +74,7 @@ def verdict(
                 entry[kind] = _entry(other, against)
                 entry[kind]["holds_in_family"] = (name, metric, kind) in held
             entries[name][metric] = entry
-    fits = _threshold(sweep, reference, epsilon, level, seed)
+    fits = _interpolation(sweep, reference, epsilon, level, seed)
     return {
         "converged": all(converged.values()),
         "unconverged_cells": _cells(sweep.unconverged),
@@ -147,21 +147,27 @@ def variants(peaks: Mapping[str, Mapping[str, Peak]]) -> list[dict[str, Any]]:
     return rows
 
 
-def _threshold(sweep: Sweep, name: str, epsilon: float, level: float, seed: int) -> dict[str, Any]:
+def _interpolation(
+    sweep: Sweep, name: str, epsilon: float, level: float, seed: int
+) -> dict[str, Any]:
+    """Where the effective model complexity of an arm reaches the training rows, with its interval.
+
+    Along an axis of models, training or posteriors it is the first place that fits the rows at hand; along
+    the rows themselves it is the largest number that is fitted.
+    """
     metric = next(m for m in sweep.metrics(name) if m.startswith("train_"))
     values = sweep.replicates(name, metric)
     by_replicate = values.reshape(-1, *values.shape[2:])[..., 0]
+    found = {"arm": name, "value": None, "interval": None, "epsilon": epsilon}
     if metric != "train_error" or len(by_replicate) < 2:
-        return {"arm": name, "value": None, "interval": None, "epsilon": epsilon}
-    found = interpolation_threshold(
+        return found
+    measure = (
+        effective_model_complexity if sweep.axis.name == "samples" else interpolation_threshold
+    )
+    capacity = measure(
         sweep.complexity(name), by_replicate, epsilon=epsilon, level=level, seed=seed
     )
-    return {
-        "arm": name,
-        "value": found.value,
-        "interval": list(found.interval),
-        "epsilon": epsilon,
-    }
+    return found | {"value": capacity.value, "interval": list(capacity.interval)}
 
 
 def _cells(unconverged: Mapping[str, Any]) -> list[str]:

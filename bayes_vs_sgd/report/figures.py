@@ -46,7 +46,7 @@ def curves(table: pd.DataFrame, verdict: Mapping[str, Any], metrics: Sequence[st
             _label_places(axis, table["complexity"])
             if metric in _LOG_METRICS and (table[table["metric"] == metric]["value"] > 0).all():
                 _log_scale(axis)
-            axis.set(xlabel=verdict["axis"]["label"], ylabel=METRICS[metric], title=METRICS[metric])
+            axis.set(xlabel=verdict["axis"]["label"], ylabel=METRICS[metric])
         for axis in axes[len(shown) :]:
             axis.set_visible(False)
         _legend(figure, axes[: len(shown)])
@@ -199,7 +199,7 @@ def _legend(figure: Figure, axes: Any) -> None:
         for handle, text in zip(*axis.get_legend_handles_labels(), strict=True):
             entries.setdefault(text, handle)
     figure.legend(
-        list(entries.values()), list(entries), loc="outside lower center", ncols=min(5, len(entries)),
+        list(entries.values()), list(entries), loc="outside lower center", ncols=min(6, len(entries)),
         frameon=False,
     )  # fmt: skip
 
@@ -220,9 +220,10 @@ def _log_scale(axis: Any) -> None:
 
 def _mark_threshold(axis: Any, verdict: Mapping[str, Any]) -> None:
     fits = verdict["interpolation"]
-    if fits["value"] is None:
+    if not fits["value"]:
         return
-    name = f"{label(fits['arm'])}: train error ≤ {100 * fits['epsilon']:g} %"
+    start = "EMC of " if verdict["axis"]["name"] == "samples" else ""
+    name = f"{start}{label(fits['arm'])}: train error ≤ {100 * fits['epsilon']:g} %"
     axis.axvline(fits["value"], color="0.4", linestyle="--", linewidth=1, label=name)
     lower, upper = fits["interval"]
     if lower is not None and upper is not None and lower < upper:

@@ -198,3 +198,29 @@ def test_the_statement_names_the_verdicts_that_do_not_hold_together() -> None:
         assert f"{double_descent.ARMS[arm].label} (nll)" in verdict["statement"]
     assert verdict["arms"]["sgd"]["nll"]["holds_in_family"]
     assert verdict["families"] == {"method": "Holm", "level": 0.9, "n_spoken": 2, "n_others": 0}
+
+
+def fitting(error: float, n: int = 6) -> xr.Dataset:
+    """An arm of which ``error`` is the share of training rows that is wrong, about."""
+    one = losses(1.0, np.random.default_rng(0), n)
+    errors = error * np.linspace(0.9, 1.1, n)
+    return one.assign(train_error=("replicate", errors), train_error_estimate=((), errors.mean()))
+
+
+@pytest.mark.parametrize(
+    ("axis", "errors", "value"),
+    [
+        ("width", (0.4, 0.2, 0.008, 0.0, 0.0), 4.0),
+        ("epochs", (0.4, 0.2, 0.1, 0.005, 0.0), 8.0),
+        # Between 4 rows, of which 0 are wrong, and 8, of which 2 % are: half the way.
+        ("samples", (0.0, 0.0, 0.0, 0.02, 0.4), 6.0),
+    ],
+)
+def test_the_effective_model_complexity_is_marked_on_every_axis(
+    axis: str, errors: tuple[float, ...], value: float
+) -> None:
+    cells = {c: fitting(e) for c, e in zip(PLACES, errors, strict=True)}
+    found = double_descent.verdict(Sweep.of(AXES[axis], {"sgd": [cells]}), MARGINS)
+    assert found["interpolation"]["value"] == pytest.approx(value)
+    lower, upper = found["interpolation"]["interval"]
+    assert lower <= value <= upper
