@@ -6,7 +6,7 @@ from .averages import EMA, SWA, SWAG, Average
 from .laplace import laplace
 from .optimizers import SGD, Adam, AdamW, Elementwise, Optimizer
 from .plan import log_grid
-from .schedules import Constant, Cosine, InverseSqrt, Schedule, Steps
+from .schedules import Constant, Cosine, InverseSqrt, Linear, Schedule, Steps
 from .sharpness import Sharpness, sharpness
 from .train import train
 
@@ -27,6 +27,7 @@ __all__ = [
     "Flip",
     "InverseSqrt",
     "Jitter",
+    "Linear",
     "Optimizer",
     "Schedule",
     "Sharpness",

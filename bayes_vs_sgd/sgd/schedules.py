@@ -143,3 +143,37 @@ class InverseSqrt(Schedule):
         after = step - self.n_warmup
         passed = after // self.every if self.in_steps else after / self.every
         return 1 / math.sqrt(1 + passed)
+
+
+@dataclass(frozen=True)
+class Linear(Schedule):
+    """1 up to the share ``start`` of the run, falling linearly to ``end`` at ``stop``, and ``end`` after.
+
+    With s = step/n_steps it is 1 for s ≤ start, 1 − (1 − end)·(s − start)/(stop − start) up to
+    s = stop, and end from there on: the schedule of SWAG (Maddox et al., arXiv 1902.02476), run_swag.py
+    of github.com/izmailovpavel/understandingbdl.
+
+    Attributes:
+        start: Share of the run after which it falls.
+        stop: Share of the run at which it has fallen.
+        end: What is left of the learning rate.
+        n_warmup: Steps of the linear warm-up.
+    """
+
+    start: float = 0.5
+    stop: float = 0.9
+    end: float = 0.01
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("start", "stop", "end"):
+            require_fraction(name, getattr(self, name))
+        if not self.start < self.stop:
+            raise ValueError(
+                f"start={self.start} is not before stop={self.stop}; the learning rate falls in between."
+            )
+
+    def decay(self, step: int, n_steps: int) -> float:
+        """The piecewise linear factor."""
+        fallen = (step / n_steps - self.start) / (self.stop - self.start)
+        return 1 - (1 - self.end) * min(max(fallen, 0.0), 1.0)

@@ -8,7 +8,7 @@ from typing import Literal
 
 from bayes_vs_sgd import double_descent, runs, sgd
 from bayes_vs_sgd.samplers import HMC, MAP, MCLMC, NUTS, SGHMC, SGLD, CosineCycles, TemperedSMC
-from bayes_vs_sgd.sgd import SGD, Adam, Cosine, InverseSqrt, Steps
+from bayes_vs_sgd.sgd import SGD, Adam, Cosine, InverseSqrt, Linear, Steps
 
 Model = Literal["mlp", "cnn", "resnet18", "linear", "random_features", "decoder", "translator"]
 
@@ -68,6 +68,7 @@ class Config(runs.RunOptions):
         adam: Settings of Adam.
         schedule: Learning rate over the run; its settings follow under its name.
         cosine: Settings of the cosine schedule.
+        linear: Settings of the linear schedule.
         steps: Settings of the schedule in steps.
         inverse_sqrt: Settings of the inverse square root.
         initial: Where SGD starts: He's initialisation, the posterior's prior, or PyTorch's default.
@@ -163,8 +164,9 @@ class Config(runs.RunOptions):
     optimizer: Literal["sgd", "adam"] = "sgd"
     sgd: SGD = field(default_factory=SGD)
     adam: Adam = field(default_factory=Adam)
-    schedule: Literal["constant", "cosine", "steps", "inverse_sqrt"] = "constant"
+    schedule: Literal["constant", "cosine", "linear", "steps", "inverse_sqrt"] = "constant"
     cosine: Cosine = field(default_factory=Cosine)
+    linear: Linear = field(default_factory=Linear)
     steps: Steps = field(default_factory=lambda: Steps(at=()))
     inverse_sqrt: InverseSqrt = field(default_factory=InverseSqrt)
     initial: Literal["he", "prior", "torch"] = "he"

@@ -52,6 +52,12 @@ CASES: dict[str, tuple[schedules.Schedule, Build]] = {
         schedules.Steps((10, 11, 30), 0.2),
         lambda o: lr_scheduler.MultiStepLR(o, [10, 11, 30], gamma=0.2),
     ),
+    "linear": (
+        schedules.Linear(start=0.25, stop=0.75, end=0.1),
+        lambda o: lr_scheduler.LambdaLR(
+            o, lambda step: float(np.interp(step, [10, 30], [1.0, 0.1]))
+        ),
+    ),
     "inverse_sqrt": (
         schedules.InverseSqrt(every=6),
         lambda o: lr_scheduler.LambdaLR(o, lambda step: 1 / (1 + step // 6) ** 0.5),
@@ -100,6 +106,8 @@ def test_a_run_of_one_step_has_the_whole_learning_rate() -> None:
     [
         (lambda: schedules.Constant(n_warmup=-1), "n_warmup=-1"),
         (lambda: schedules.InverseSqrt(every=0), "every=0"),
+        (lambda: schedules.Linear(start=0.9, stop=0.5), "start=0.9 is not before stop=0.5"),
+        (lambda: schedules.Linear(end=2.0), "end=2.0 is not possible"),
         (lambda: schedules.Cosine(n_warmup=2.5), "n_warmup=2.5"),
         (lambda: schedules.Cosine(end=1.5), "end=1.5 is not possible; pass a fraction"),
         (lambda: schedules.Steps((5,), factor=0.0), "factor=0.0"),

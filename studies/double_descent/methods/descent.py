@@ -127,7 +127,7 @@ def _go_on(problem: Problem, trained: Draws, average: SWA | SWAG) -> Draws:
 
 
 def _last_factor(problem: Problem) -> float:
-    """The learning rate at which a schedule in steps or of inverse square root ends; a cosine's is 0."""
+    """What is left of the learning rate at the end of its schedule; of a cosine, which ends at 0, all."""
     config = problem.config
     if config.schedule in ("constant", "cosine"):
         return 1.0
@@ -145,6 +145,7 @@ def schedule_of(config: Config) -> Schedule:
     return {
         "constant": sgd.Constant(),
         "cosine": config.cosine,
+        "linear": config.linear,
         "steps": config.steps,
         "inverse_sqrt": config.inverse_sqrt,
     }[config.schedule]
