@@ -15,6 +15,8 @@ Key = tuple[str, str, Kind]
 
 # Arms that a peak is compared with, the first of them that a sweep has.
 _REFERENCES = ("sgd", "min_norm")
+# A second rise needs a place before it and one after it.
+_FEWEST_PLACES = 3
 
 
 def verdict(
@@ -34,16 +36,27 @@ def verdict(
     There are two families: all arms by the metrics that the statement speaks of, which are error, NLL
     and mean squared error on the test labels as they are; and all arms by the other metrics.
 
+    Arms with fewer than three places have curves and no verdict.
+
     Args:
         sweep: The curves.
         margins: Metric → the height below which a rise counts as none.
         level: Confidence level.
         epsilon: Training error that counts as fitting.
         seed: Of the resamples.
+
+    Raises:
+        ValueError: No arm has three places.
     """
+    judged = [name for name in sweep.arms if len(sweep.complexity(name)) >= _FEWEST_PLACES]
+    if not judged:
+        raise ValueError(
+            f"no arm was measured at {_FEWEST_PLACES} places along {sweep.axis.name}, so that nothing can "
+            "rise and fall; take more of them."
+        )
     rises = {
         (name, metric, kind): dataclasses.replace(rise, kind=kind)
-        for name in sweep.arms
+        for name in judged
         for metric in sweep.metrics(name)
         if metric in margins
         for rise in [sweep.rise(name, metric, seed=seed)]
@@ -51,7 +64,7 @@ def verdict(
     }
     converged = {name: not sweep.unconverged.get(name) for name in sweep.arms}
     peaks: dict[Kind, dict[str, dict[str, Peak]]] = {
-        kind: {name: {} for name in sweep.arms} for kind in sweep.axis.kinds
+        kind: {name: {} for name in judged} for kind in sweep.axis.kinds
     }
     for (name, metric, kind), rise in rises.items():
         found = rise.at(level, margins[metric], converged=converged[name])
@@ -62,7 +75,7 @@ def verdict(
     }
     held = set[Key]().union(*(holm(f, margins, level=level) for f in families.values()))
     main, *also = sweep.axis.kinds
-    reference = next((name for name in _REFERENCES if name in sweep.arms), next(iter(sweep.arms)))
+    reference = next((name for name in _REFERENCES if name in judged), judged[0])
     entries: dict[str, dict[str, Any]] = {}
     for name, by_metric in peaks[main].items():
         entries[name] = {}

@@ -37,9 +37,14 @@ def write(folder: RunFolder) -> Path:
         The path of ``report.html``.
 
     Raises:
-        ValueError: The folder lacks a file of a finished run.
+        ValueError: The folder lacks a file of a finished run, or the run is no sweep.
     """
     config, verdict = folder.read_json("config.json"), folder.read_json("verdict.json")
+    if "axis" not in verdict:
+        raise ValueError(
+            f"{folder.path} holds a run of {config['study']} without a sweep along an axis, of which there is "
+            "no report; it may be of an earlier version."
+        )
     table = pd.read_csv(folder.path / "summary.csv")
     drawn = _figures(folder, table, verdict, config["settings"])
     (folder.path / "figures").mkdir(exist_ok=True)

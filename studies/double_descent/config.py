@@ -360,6 +360,25 @@ def _check_axis(axis: AxisSetting, values: Sequence[float]) -> None:
         )
 
 
+def _check_epochs(config: Config) -> None:
+    """Every arm along epochs needs three places where it has begun and not ended."""
+    from .methods import METHODS
+
+    trained = set(METHODS["sgd"].arms) & set(config.arm_names)
+    n = sum(e <= config.max_epochs for e in config.values)
+    if trained and n < 3:
+        raise ValueError(
+            f"epochs={list(config.values)} has {n} of at most max_epochs={config.max_epochs}, where SGD ends; "
+            "pass at least 3."
+        )
+    n = sum(e >= config.hmc.n_leapfrog for e in config.values)
+    if config.sampler == "hmc" and {"draw", "bma"} & set(config.arm_names) and n < 3:
+        raise ValueError(
+            f"epochs={list(config.values)} has {n} of at least hmc.n_leapfrog={config.hmc.n_leapfrog}, the "
+            "gradients of a chain's first transition; pass at least 3."
+        )
+
+
 def _check_arms(config: Config) -> None:
     from .methods import METHODS, possible_arms
 
@@ -376,6 +395,8 @@ def _check_arms(config: Config) -> None:
         )
     if not config.arm_names:
         raise ValueError("arms is empty; pass some arms, or 'five' or 'all'.")
+    if config.axis == "epochs":
+        _check_epochs(config)
     exact = set(METHODS["exact"].arms) & set(config.arm_names)
     if exact and config.n_splits < 2:
         raise ValueError(

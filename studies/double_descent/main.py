@@ -27,9 +27,12 @@ def main(config: Config) -> None:
     print(f"double descent on {study.datasets[0].name}: {len(cells)} cells → {folder.path}")
     runs.run_cells(cells, study.compute, folder, executor=config.executor)
     sweep = assemble(study, folder)
-    verdict = double_descent.verdict(
-        sweep, config.margins, level=config.level, epsilon=config.epsilon, seed=config.seed
-    )
+    try:
+        verdict = double_descent.verdict(
+            sweep, config.margins, level=config.level, epsilon=config.epsilon, seed=config.seed
+        )
+    except ValueError as error:
+        raise runs.UserError(str(error)) from error
     measured = [cell for cell in cells if cell.settings["method"] == CAPACITY]
     verdict["effective_model_complexity"] = capacities(config, measured, folder)
     table = sweep.table(level=config.level, seed=config.seed)

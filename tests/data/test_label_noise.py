@@ -153,14 +153,14 @@ def test_labels_from_a_file_reach_data_that_are_split(tmp_path: Path) -> None:
     assert found.noisy.all()
 
 
-def test_a_class_that_only_the_noisy_labels_of_the_chosen_rows_reach_counts(tmp_path: Path) -> None:
+def test_every_choice_of_rows_has_the_classes_of_the_whole_source(tmp_path: Path) -> None:
     labels = np.zeros(200, int)
     unchosen = np.random.default_rng(0).permutation(200)[-1]
     labels[unchosen] = 4
     np.savez(tmp_path / "mine.npz", **PARTS | {"y_train": labels, "y_test": np.zeros(50, int)})
-    noise = data.FromFile(written(tmp_path, ".npy", np.full(200, 4)))
-    assert data.from_npz(tmp_path / "mine.npz", n_train=20).n_classes == 1
-    assert data.from_npz(tmp_path / "mine.npz", n_train=20, label_noise=noise).n_classes == 5
+    assert data.from_npz(tmp_path / "mine.npz", n_train=20).n_classes == 5
+    np.savez(tmp_path / "split.npz", x=RNG.normal(size=(200, 3)), y=labels)
+    assert data.from_npz(tmp_path / "split.npz", n_train=20, n_test=5).n_classes == 5
 
 
 def test_an_only_array_of_an_npz_needs_no_name(tmp_path: Path) -> None:

@@ -224,3 +224,16 @@ def test_the_effective_model_complexity_is_marked_on_every_axis(
     assert found["interpolation"]["value"] == pytest.approx(value)
     lower, upper = found["interpolation"]["interval"]
     assert lower <= value <= upper
+
+
+def test_arms_with_fewer_than_three_places_have_curves_and_no_verdict() -> None:
+    rng = np.random.default_rng(0)
+    whole = {c: losses(h, rng) for c, h in zip(PLACES, PEAKED, strict=True)}
+    short = {c: whole[c] for c in PLACES[:2]}
+    found = Sweep.of(AXES["epochs"], {"sgd": [short], "bma": [whole]})
+    verdict = double_descent.verdict(found, MARGINS)
+    assert set(verdict["arms"]) == {"bma"}
+    assert verdict["reference"] == "bma"
+    assert set(found.table()["arm"]) == {"sgd", "bma"}
+    with pytest.raises(ValueError, match="no arm was measured at 3 places along epochs"):
+        double_descent.verdict(Sweep.of(AXES["epochs"], {"sgd": [short]}), MARGINS)
