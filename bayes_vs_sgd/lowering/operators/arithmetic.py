@@ -45,11 +45,28 @@ def clamp(x: Array, lower: Any = None, upper: Any = None) -> Array:
     return x if upper is None else jnp.where(x >= upper, upper, x)
 
 
+def _maximum(a: Any, b: Any) -> Array:
+    """The larger of two; where they are equal they share the derivative.
+
+    The derivative of jnp.maximum looks for the one that equals the result, which XLA may have computed with
+    another rounding.
+    """
+    if not jnp.issubdtype(jnp.result_type(a, b), jnp.floating):
+        return jnp.maximum(a, b)
+    return jnp.where(a > b, a, jnp.where(a < b, b, a / 2 + b / 2))
+
+
+def _minimum(a: Any, b: Any) -> Array:
+    if not jnp.issubdtype(jnp.result_type(a, b), jnp.floating):
+        return jnp.minimum(a, b)
+    return -_maximum(-jnp.asarray(a), -jnp.asarray(b))
+
+
 def _clamp_tensor(x: Array, lower: Array | None = None, upper: Array | None = None) -> Array:
     # Here an entry and a bound that are equal share the derivative.
     if lower is not None:
-        x = jnp.maximum(x, lower)
-    return x if upper is None else jnp.minimum(x, upper)
+        x = _maximum(x, lower)
+    return x if upper is None else _minimum(x, upper)
 
 
 def _absolute(x: Array) -> Array:
@@ -157,8 +174,8 @@ _BINARY: dict[str, Callable[..., Any]] = {
     "logical_and": jnp.logical_and,
     "logical_or": jnp.logical_or,
     "logical_xor": jnp.logical_xor,
-    "maximum": jnp.maximum,
-    "minimum": jnp.minimum,
+    "maximum": _maximum,
+    "minimum": _minimum,
 }
 
 _ON_SIZES: dict[str, Callable[..., Any]] = _COMPARISONS | {

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 
@@ -27,6 +28,15 @@ def _reduce(reduction: Callable[..., Any]) -> Callable[..., Any]:
         return reduction(x, axis=_axes(dim), keepdims=keepdim)
 
     return reduced
+
+
+def _extreme(reduction: Callable[..., Any]) -> Callable[..., Any]:
+    """A largest or smallest entry, of equal ones each with its share of the derivative.
+
+    The derivative looks for the entries that equal the extreme one. XLA may compute the operand again for
+    it, and where that is rounded otherwise the derivative is lost; the barrier keeps it from that.
+    """
+    return lambda x, *args, **kwargs: reduction(jax.lax.optimization_barrier(x), *args, **kwargs)
 
 
 def _variance(
@@ -92,10 +102,10 @@ REDUCTIONS: dict[str, Callable[..., Any]] = {
     "aten.mean.default": _reduce(jnp.mean),
     "aten.prod.dim_int": _reduce(jnp.prod),
     "aten.prod.default": lambda x, *, dtype=None: _reduce(jnp.prod)(x, dtype=dtype),
-    "aten.amax.default": _reduce(jnp.max),
-    "aten.amin.default": _reduce(jnp.min),
-    "aten.max.default": jnp.max,
-    "aten.min.default": jnp.min,
+    "aten.amax.default": _extreme(_reduce(jnp.max)),
+    "aten.amin.default": _extreme(_reduce(jnp.min)),
+    "aten.max.default": _extreme(jnp.max),
+    "aten.min.default": _extreme(jnp.min),
     "aten.max.dim": _max,
     "aten.min.dim": _min,
     "aten.any.default": jnp.any,
