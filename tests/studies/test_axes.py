@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bayes_vs_sgd import runs
 from studies import double_descent
 from studies.double_descent import problem
 from studies.double_descent import study as study_module
 
-from .tiny import study
+from .tiny import TINY, study
 
 
 @pytest.mark.parametrize(
@@ -61,33 +62,39 @@ def test_the_other_axes_run_from_end_to_end(
 
 
 @pytest.mark.slow
-def test_all_arms_run_from_end_to_end(tmp_path: Path) -> None:
-    out = tmp_path / "run"
-    study(
-        *(
-            "--arms",
-            "all",
-            "--tuned-factors",
-            "0.5",
-            "1",
-            "--average-epochs",
-            "4",
-            "--out",
-            str(out),
-        ),
-        *("--n-gaussian-draws", "4", "--nuts.max-tree-depth", "3", "--mclmc-thin", "2"),
-        *("--minibatch-warmup", "10", "--minibatch-thin", "1", "--cycles.cycle-length", "20"),
-        *("--smc.n-particles", "20", "--smc.n-moves", "2", "--n-runs", "2"),
+def test_every_arm_is_found_and_stored_with_all_its_losses(tmp_path: Path) -> None:
+    """At one place: what a sweep over it needs beyond has its own tests."""
+    config = runs.parse(
+        double_descent.PRESETS,
+        [
+            *TINY,
+            *("--arms", "all", "--tuned-factors", "0.5", "1", "--average-epochs", "4"),
+            *("--n-gaussian-draws", "4", "--nuts.max-tree-depth", "3", "--mclmc-thin", "2"),
+            *("--minibatch-warmup", "10", "--minibatch-thin", "1", "--cycles.cycle-length", "20"),
+            *("--smc.n-particles", "20", "--smc.n-moves", "2", "--n-runs", "2"),
+        ],
+        prog="x",
     )
-    verdict = json.loads((out / "verdict.json").read_text())
-    assert set(verdict["arms"]) == {
+    assert set(config.arm_names) == {
         "sgd", "deep_ensemble", "map", "draw", "bma", "sgd_early", "swa", "swag", "multiswag",
         "laplace", "map_tuned", "nuts", "mclmc", "sghmc", "csgld", "smc",
     }  # fmt: skip
-    table = pd.read_csv(out / "summary.csv")
-    assert set(table[table["metric"] == "log_evidence"]["arm"]) == {"smc"}
-    assert np.isfinite(table["value"]).all()
-    assert np.isfinite(table["sem"]).all()
+    study_ = study_module.Study(config, "cpu", [problem.load(config, 0, config.n_train)])
+    folder = runs.RunFolder(tmp_path)
+    found = set()
+    for cell in study_.cells():
+        if cell.settings["value"] != 3:
+            continue
+        folder.write(cell.key, study_.compute(cell))
+        for arm in study_.arms(cell.settings["method"]):
+            losses = folder.read_group(cell.key, f"arms/{arm}").isel(place=0)
+            assert losses.sizes["replicate"] >= 2
+            for metric in ("error", "nll", "brier", "ece", "nll_noisy", "train_error"):
+                assert np.isfinite(losses[metric]).all()
+                assert np.isfinite(losses[f"{metric}_estimate"]).all()
+            assert ("log_evidence" in losses) == (arm == "smc")
+            found.add(arm)
+    assert found == set(config.arm_names)
 
 
 def test_variants_and_the_capacity_stand_in_the_report(tmp_path: Path) -> None:

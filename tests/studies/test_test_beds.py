@@ -26,7 +26,7 @@ def table_of(tmp_path: Path, *arguments: str) -> pd.DataFrame:
 
 @pytest.mark.slow
 def test_minimum_norm_lies_on_the_formula_and_a_ridge_has_no_peak(tmp_path: Path) -> None:
-    widths = (6, 12, 50, 80)
+    widths = (6, 12, 80)
     table = table_of(
         tmp_path,
         "--widths",
