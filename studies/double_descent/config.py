@@ -128,7 +128,7 @@ class Config(runs.RunOptions):
     depths: tuple[int, ...] = (1, 2, 3, 4, 6)
     densities: tuple[float, ...] = (0.1, 0.15, 0.2, 0.3, 0.45, 0.7, 1.0)
     epochs: tuple[int, ...] = ()
-    samples: tuple[int, ...] = (50, 100, 150, 200, 250, 300, 400, 600)
+    samples: tuple[int, ...] = (50, 100, 200, 300, 400, 600, 900, 1200)
     temperatures: tuple[float, ...] = (0.01, 0.03, 0.1, 0.3, 1.0)
     prior_stds: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0, 8.0)
     warmups: tuple[int, ...] = (10, 30, 100, 300)
