@@ -24,11 +24,6 @@ class Members(Protocol):
 
     fit: ClassVar[str]
 
-    @property
-    def n_replicates(self) -> int:
-        """Number of replicates."""
-        ...
-
     def averaged(self) -> Self:
         """Every replicate predicts with the average of its members: one member is left."""
         ...
@@ -66,11 +61,6 @@ class ClassMembers:
     y: Int[np.ndarray, "n ..."]
     y_noisy: Int[np.ndarray, "n ..."] | None = None
     pad: int | None = 0
-
-    @property
-    def n_replicates(self) -> int:
-        """Number of replicates."""
-        return len(self.log_probs)
 
     def averaged(self) -> "ClassMembers":
         """Log (1/M) Σ_m p_m over the members of every replicate."""
@@ -133,11 +123,6 @@ class RealMembers:
         level = np.broadcast_to(std, means.shape[:2])[:, :, None, None]
         log_density = stats.norm.logpdf(targets, means, level).sum(axis=-1)
         return cls(Regression(means, log_density, targets))
-
-    @property
-    def n_replicates(self) -> int:
-        """Number of replicates."""
-        return len(self.values.mean)
 
     def averaged(self) -> "RealMembers":
         """The mixture of the members of every replicate."""

@@ -38,7 +38,7 @@ from models import (
 
 from .config import Config
 
-# Rows that test and training predictions are made of.
+# Predictions of the test and training rows with the axes (replicate, member), and the noise level.
 Predicted = dict[str, Any]
 
 
