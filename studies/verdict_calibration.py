@@ -78,15 +78,20 @@ def main(config: Config) -> None:
     """Run the study: every kind of sweep in blocks, then the rates of wrong verdicts."""
     started = time.perf_counter()
     prepare(config)
-    folder = runs.open_folder("verdict_calibration", config)
     grid = cells(config)
+    if config.dry_run:
+        print(f"{len(grid)} cells of up to {config.block} sweeps; nothing was computed or written.")
+        return
+    folder = runs.open_folder("verdict_calibration", config)
     print(f"calibration of the verdict: {len(grid)} cells → {folder.path}")
     runs.run_cells(grid, lambda cell: compute(config, cell), folder, executor=config.executor)
     table = rates(config, grid, folder)
     verdict = conclusion(config, table)
     folder.write_text("summary.csv", table.to_csv(index=False))
     folder.write_json("verdict.json", verdict)
-    folder.write_json("provenance.json", provenance(config, time.perf_counter() - started))
+    folder.write_json(
+        "provenance.json", runs.provenance_of(config, config.seed, time.perf_counter() - started)
+    )
     print("\n" + table_text(table) + "\n")
     for sentence in verdict["statements"]:
         print(sentence)
@@ -331,17 +336,6 @@ def table_text(table: pd.DataFrame) -> str:
         undecided_rate=table.apply(with_interval, axis=1, name="undecided"),
     )
     return shown.to_string(index=False)
-
-
-def provenance(config: Config, seconds: float) -> dict[str, object]:
-    """What produced the run."""
-    return runs.provenance() | {
-        "seed": config.seed,
-        "device": config.device,
-        "executor": config.executor,
-        "preset": config.preset,
-        "wall_seconds_of_the_last_session": seconds,
-    }
 
 
 if __name__ == "__main__":

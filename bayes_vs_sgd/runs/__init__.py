@@ -3,7 +3,7 @@
 from .cells import Cell, run_cells
 from .command_line import RunOptions, UserError, open_folder, parse, run_study
 from .folder import RunFolder
-from .provenance import provenance
+from .provenance import provenance, provenance_of
 
 __all__ = [
     "Cell",
@@ -13,6 +13,7 @@ __all__ = [
     "open_folder",
     "parse",
     "provenance",
+    "provenance_of",
     "run_cells",
     "run_study",
 ]

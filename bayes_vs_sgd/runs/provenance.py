@@ -8,6 +8,8 @@ from typing import Any
 
 import jax
 
+from .command_line import RunOptions
+
 _PACKAGES = (
     "bayes-vs-sgd",
     "jax",
@@ -34,6 +36,17 @@ def provenance() -> dict[str, Any]:
             "cores": len(os.sched_getaffinity(0)),
             "devices": [f"{d.platform} {d.device_kind}" for d in jax.devices()],
         },
+    }
+
+
+def provenance_of(options: RunOptions, seed: int, seconds: float) -> dict[str, Any]:
+    """What produced a run of a study: ``provenance`` with its options, seed and time."""
+    return provenance() | {
+        "seed": seed,
+        "device": options.device,
+        "executor": options.executor,
+        "preset": options.preset,
+        "wall_seconds_of_the_last_session": seconds,
     }
 
 

@@ -39,7 +39,9 @@ def main(config: Config) -> None:
     folder.write_text("summary.csv", table.to_csv(index=False))
     folder.write_json("verdict.json", verdict)
     folder.write_json("fidelity.json", fidelity(sweep))
-    folder.write_json("provenance.json", provenance(config, time.perf_counter() - started))
+    folder.write_json(
+        "provenance.json", runs.provenance_of(config, config.seed, time.perf_counter() - started)
+    )
     page = report.write(folder)
     print(report.table_text(table))
     print(report.verdict_text(verdict))
@@ -77,14 +79,3 @@ def prepare(config: Config) -> tuple[str, list[Dataset]]:
         return device, datasets
     except (ValueError, RuntimeError, ImportError) as error:
         raise runs.UserError(str(error)) from error
-
-
-def provenance(config: Config, seconds: float) -> dict[str, object]:
-    """What produced the run."""
-    return runs.provenance() | {
-        "seed": config.seed,
-        "device": config.device,
-        "executor": config.executor,
-        "preset": config.preset,
-        "wall_seconds_of_the_last_session": seconds,
-    }

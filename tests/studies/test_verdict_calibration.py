@@ -170,3 +170,11 @@ def test_wrong_verdicts_are_as_rare_as_the_level_promises(tmp_path: Path) -> Non
     study.main(config)
     table = pd.read_csv(tmp_path / "run" / "summary.csv")
     assert (table["wrong_rate"] <= 0.05).all()
+
+
+def test_a_dry_run_computes_and_writes_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    run("--dry-run", "--out", str(tmp_path / "run"))
+    assert "nothing was computed or written" in capsys.readouterr().out
+    assert not (tmp_path / "run").exists()
