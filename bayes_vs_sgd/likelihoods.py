@@ -59,6 +59,35 @@ class Bernoulli:
 
 
 @dataclass(frozen=True)
+class Signs:
+    """Two classes with one output z that is fitted to −1 and 1: log N(2y − 1; z, std²).
+
+    Its negative is the squared error of classifiers that are trained as regressions; the predicted class
+    is the sign of z.
+
+    Attributes:
+        std: Standard deviation.
+    """
+
+    std: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.std > 0:
+            raise ValueError(f"std={self.std} is no noise level; pass a positive number.")
+
+    def log_prob(self, outputs: Float[Array, "n ..."], y: Int[Array, " n"]) -> Float[Array, " n"]:
+        """Log density of 2y − 1 under N(outputs, std²), of every row."""
+        signs = 2.0 * jnp.asarray(y) - 1.0
+        return stats.norm.logpdf(signs, outputs.reshape(outputs.shape[0]), self.std)
+
+    def predict(self, outputs: Float[Array, "n ..."]) -> Float[Array, "n 2"]:
+        """Log probabilities of the classes −1 and 1, ∝ their densities."""
+        z = outputs.reshape(outputs.shape[0])
+        both = jnp.stack([-2 * z, 2 * z], axis=-1) / (2 * self.std**2)
+        return jax.nn.log_softmax(both, axis=-1)
+
+
+@dataclass(frozen=True)
 class Tokens:
     """Rows of tokens, each a class: log p(y | z) = Σ_{t: y_t ≠ pad} (z_t[y_t] − log Σ_c exp z_t[c]).
 

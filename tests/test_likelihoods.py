@@ -12,6 +12,7 @@ RNG = np.random.default_rng(0)
 CASES = {
     "categorical": (likelihoods.Categorical(), RNG.normal(size=(9, 4)), RNG.integers(0, 4, 9)),
     "bernoulli": (likelihoods.Bernoulli(), 3 * RNG.normal(size=(9, 1)), RNG.integers(0, 2, 9)),
+    "signs": (likelihoods.Signs(0.7), RNG.normal(size=(9, 1)), RNG.integers(0, 2, 9)),
     "gaussian": (likelihoods.Gaussian(0.3), RNG.normal(size=(9, 2)), RNG.normal(size=(9, 2))),
     "tokens": (likelihoods.Tokens(), RNG.normal(size=(9, 5, 4)), RNG.integers(0, 4, (9, 5))),
     "tokens: padded by 2": (
@@ -41,6 +42,22 @@ def test_log_likelihoods_are_those_of_scipy(float64: None) -> None:
     np.testing.assert_allclose(
         likelihood.log_prob(outputs, y), stats.bernoulli.logpmf(y, p), rtol=1e-10
     )
+
+
+def test_classes_fitted_as_signs_have_the_normal_law_and_its_odds(float64: None) -> None:
+    likelihood, outputs, y = CASES["signs"]
+    signs = 2 * y - 1
+    np.testing.assert_allclose(
+        likelihood.log_prob(outputs, y), stats.norm.logpdf(signs, outputs[:, 0], 0.7), rtol=1e-12
+    )
+    both = stats.norm.pdf(np.array([-1, 1]), outputs, 0.7)
+    np.testing.assert_allclose(
+        np.exp(likelihood.predict(outputs)), both / both.sum(axis=1, keepdims=True), rtol=1e-10
+    )
+    found = mistakes(likelihood, torch.tensor([[0.2], [-3.0]]), torch.tensor([1, 1])).tolist()
+    assert found == [0, 1]
+    with pytest.raises(ValueError, match="std=0 is no noise level"):
+        likelihoods.Signs(0)
 
 
 @pytest.mark.parametrize("name", ["categorical", "bernoulli"])

@@ -1,6 +1,7 @@
 """Datasets: built-in, from a file, and what is done to their labels."""
 
 from .arrays import split
+from .boolean import boolean, boolean_inputs
 from .digits import digits
 from .downloads import torchvision
 from .images import images
@@ -25,6 +26,8 @@ __all__ = [
     "Symmetric",
     "Translation",
     "as_label_noise",
+    "boolean",
+    "boolean_inputs",
     "digits",
     "from_npz",
     "images",

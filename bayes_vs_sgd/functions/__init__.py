@@ -1,5 +1,47 @@
-"""Function space: how far apart the functions that two methods find are."""
+"""Function space: which functions networks make, how probable they are, and how far apart."""
 
 from .fidelity import agreement, total_variation
+from .frequencies import FunctionFrequencies, collect_patterns, sgd_probabilities
+from .patterns import as_text, classify, pack, pack_bits, unpack
+from .prior import sample_prior
+from .table import Counter, FunctionCounts
+from .volume import (
+    PCN,
+    SMC,
+    Elliptical,
+    Estimator,
+    FunctionPosterior,
+    Levels,
+    Rejection,
+    Reweighting,
+    Temperatures,
+    ZeroOne,
+    posterior_probabilities,
+)
 
-__all__ = ["agreement", "total_variation"]
+__all__ = [
+    "PCN",
+    "SMC",
+    "Counter",
+    "Elliptical",
+    "Estimator",
+    "FunctionCounts",
+    "FunctionFrequencies",
+    "FunctionPosterior",
+    "Levels",
+    "Rejection",
+    "Reweighting",
+    "Temperatures",
+    "ZeroOne",
+    "agreement",
+    "as_text",
+    "classify",
+    "collect_patterns",
+    "pack",
+    "pack_bits",
+    "posterior_probabilities",
+    "sample_prior",
+    "sgd_probabilities",
+    "total_variation",
+    "unpack",
+]

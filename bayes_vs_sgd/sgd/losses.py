@@ -5,7 +5,7 @@ import math
 import torch
 from torch.nn import functional
 
-from ..likelihoods import Bernoulli, Categorical, Gaussian, Likelihood, Tokens
+from ..likelihoods import Bernoulli, Categorical, Gaussian, Likelihood, Signs, Tokens
 
 # Softplus is the identity above this, which is exact in double precision.
 _LINEAR_ABOVE = 40.0
@@ -69,8 +69,12 @@ def negative_log_likelihood(
         std = likelihood.known_std()
         constant = math.log(std) + 0.5 * math.log(2 * math.pi)
         return (0.5 * (residual / std) ** 2 + constant).sum(1)
+    if isinstance(likelihood, Signs):
+        residual = outputs.reshape(outputs.shape[0]) - (y.to(outputs.dtype) * 2 - 1)
+        constant = math.log(likelihood.std) + 0.5 * math.log(2 * math.pi)
+        return 0.5 * (residual / likelihood.std) ** 2 + constant
     raise ValueError(
-        f"{type(likelihood).__name__} has no torch loss; pass Categorical, Bernoulli, Tokens or "
+        f"{type(likelihood).__name__} has no torch loss; pass Categorical, Bernoulli, Signs, Tokens or "
         "Gaussian."
     )
 
@@ -90,7 +94,7 @@ def mistakes(likelihood: Likelihood, outputs: torch.Tensor, y: torch.Tensor) -> 
         counted = _counted(likelihood, y)
         wrong = (outputs.argmax(-1) != y) & counted
         return wrong.sum(-1).to(outputs.dtype) / counted.sum(-1).clamp(min=1)
-    if isinstance(likelihood, Bernoulli):
+    if isinstance(likelihood, Bernoulli | Signs):
         return ((outputs.reshape(outputs.shape[0]) > 0) != (y == 1)).to(outputs.dtype)
     return (outputs.reshape(outputs.shape[0], -1) - y.reshape(y.shape[0], -1)).square().sum(1)
 
