@@ -342,6 +342,18 @@ def diagnostic_plots(tree: xr.DataTree) -> Mapping[str, Any]:
     return {name: plot.get_viz("figure") for name, plot in plots.items()}
 
 
+def trace_plots(tree: xr.DataTree) -> Mapping[str, Any]:
+    """ArviZ's rank and trace plots of the values that were kept, the first in the ``posterior`` group.
+
+    Returns:
+        Matplotlib figures by name.
+    """
+    name = next(iter(tree["posterior"].data_vars))
+    shown = xr.DataTree.from_dict({"posterior": tree["posterior"].to_dataset()[[name]]})
+    plots = {"rank": az.plot_rank(shown), "trace": az.plot_trace(shown)}
+    return {kind: plot.get_viz("figure") for kind, plot in plots.items()}
+
+
 def _energy_fraction(energy: Float[np.ndarray, "chain draw"]) -> Float[np.ndarray, " chain"]:
     """E-BFMI: mean squared change of the energy over its variance (Betancourt 2016)."""
     return np.square(np.diff(energy, axis=1)).mean(axis=1) / energy.var(axis=1)

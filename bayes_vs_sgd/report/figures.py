@@ -16,8 +16,8 @@ from ..double_descent import ARMS, split_variant
 from .text import METRICS, in_order, label
 
 # One look for all figures; SVG with text as text, so that the page can be searched.
-_STYLE = sns.axes_style("whitegrid") | sns.plotting_context("paper", font_scale=1.1)
-_STYLE |= {"svg.fonttype": "none", "svg.hashsalt": "bayes_vs_sgd"}
+STYLE = sns.axes_style("whitegrid") | sns.plotting_context("paper", font_scale=1.1)
+STYLE |= {"svg.fonttype": "none", "svg.hashsalt": "bayes_vs_sgd"}
 _MARKERS = "osD^v<>Phd*pX8"
 _LOG_METRICS = ("nll", "nll_noisy", "mse", "train_mse")
 # More places than this have no tick each.
@@ -37,14 +37,17 @@ def curves(table: pd.DataFrame, verdict: Mapping[str, Any], metrics: Sequence[st
     shown = [m for m in metrics if (table["metric"] == m).any()]
     n_columns = min(3, len(shown))
     n_rows = math.ceil(len(shown) / n_columns)
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(4.2 * n_columns, 3.9 * n_rows + 0.4), layout="constrained")
         axes = np.ravel(figure.subplots(n_rows, n_columns, squeeze=False))
         for axis, metric in zip(axes, shown, strict=False):
             _draw_curves(axis, table[table["metric"] == metric], names)
             _mark_threshold(axis, verdict)
             _label_places(axis, table["complexity"])
-            if metric in _LOG_METRICS and (table[table["metric"] == metric]["value"] > 0).all():
+            rows = table[table["metric"] == metric]
+            is_log = metric in _LOG_METRICS and bool((rows["value"] > 0).all())
+            _frame(axis, rows, is_log=is_log)
+            if is_log:
                 _log_scale(axis)
             axis.set(xlabel=verdict["axis"]["label"], ylabel=METRICS[metric])
         for axis in axes[len(shown) :]:
@@ -62,7 +65,7 @@ def variants(rows: Sequence[Mapping[str, Any]]) -> Figure:
         if any(row["metric"] == m for row in rows) and m in ("error", "nll", "mse")
     ]
     names = {"T": "temperature T", "prior": "factor on the prior's standard deviation"}
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(4.4 * len(metrics), 3.6 * len(kinds) + 0.4), layout="constrained")
         axes = figure.subplots(len(kinds), len(metrics), squeeze=False)
         for kind, line in zip(kinds, axes, strict=True):
@@ -86,7 +89,7 @@ def heat_map(curves: pd.DataFrame, verdict: Mapping[str, Any], epsilon: float) -
         epsilon: Training error of the line.
     """
     shown = {"test_error": "SGD's test error", "test_loss": "SGD's test NLL (nats)"}
-    with mpl.rc_context(_STYLE | {"axes.grid": False}):
+    with mpl.rc_context(STYLE | {"axes.grid": False}):
         figure = Figure(figsize=(10.5, 4.2), layout="constrained")
         for axis, (metric, name) in zip(figure.subplots(1, 2), shown.items(), strict=True):
             grid = curves.pivot(index="epoch", columns="complexity", values=metric)
@@ -118,7 +121,7 @@ def capacity(
     rows: Sequence[Mapping[str, Any]], verdict: Mapping[str, Any], n_train: int | None
 ) -> Figure:
     """Effective model complexity along the axis, with its interval and the number of training rows."""
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(6.5, 4), layout="constrained")
         axis = figure.subplots()
         known = [r for r in rows if r["value"] is not None]
@@ -148,7 +151,7 @@ def capacity(
 def svg(figure: Any) -> str:
     """A figure as an ``<svg>`` element; the figure is closed."""
     buffer = io.StringIO()
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure.savefig(buffer, format="svg", metadata={"Date": None})
     # ArviZ makes its figures through pyplot, which keeps them until they are closed.
     plt.close(figure)
@@ -171,6 +174,22 @@ def _draw_curves(axis: Any, table: pd.DataFrame, names: Sequence[str]) -> None:
         axis.fill_between(
             rows["complexity"], rows["lower"], rows["upper"], color=color, alpha=alpha, linewidth=0
         )
+
+
+def _frame(axis: Any, rows: pd.DataFrame, *, is_log: bool) -> None:
+    """Limits that show the curves with half their range around them, and no more than the intervals."""
+    forth, back = (np.log, np.exp) if is_log else (np.asarray, np.asarray)
+    rows = rows[np.isfinite(rows["value"])]
+    if rows.empty:
+        return
+    value = forth(rows["value"].to_numpy(float))
+    room = 0.5 * max(np.ptp(value), 0.05 * np.abs(value).max(), 1e-3)
+    ends = rows["lower"].min(), rows["upper"].max()
+    low, high = value.min() - room, value.max() + room
+    if not is_log or ends[0] > 0:
+        low = max(low, forth(ends[0]) - 0.1 * room) if np.isfinite(ends[0]) else low
+    high = min(high, forth(ends[1]) + 0.1 * room) if np.isfinite(ends[1]) else high
+    axis.set_ylim(back(low), back(high))
 
 
 def _draw_heights(axis: Any, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -198,8 +217,11 @@ def _legend(figure: Figure, axes: Any) -> None:
     for axis in axes:
         for handle, text in zip(*axis.get_legend_handles_labels(), strict=True):
             entries.setdefault(text, handle)
+    # Inches that the longest entry takes with its line.
+    column = 0.6 + 0.075 * max(map(len, entries), default=0)
+    n_columns = max(1, min(6, len(entries), int(figure.get_figwidth() / column)))
     figure.legend(
-        list(entries.values()), list(entries), loc="outside lower center", ncols=min(6, len(entries)),
+        list(entries.values()), list(entries), loc="outside lower center", ncols=n_columns,
         frameon=False,
     )  # fmt: skip
 
@@ -213,9 +235,16 @@ def _label_places(axis: Any, complexity: pd.Series) -> None:
 
 
 def _log_scale(axis: Any) -> None:
+    limits = axis.get_ylim()
     axis.set_yscale("log")
-    for set_formatter in (axis.yaxis.set_major_formatter, axis.yaxis.set_minor_formatter):
-        set_formatter(mpl.ticker.FormatStrFormatter("%g"))
+    axis.set_ylim(limits)
+    axis.yaxis.set_major_formatter(mpl.ticker.FormatStrFormatter("%g"))
+    # All of 2 … 9 have room in half a decade; 2 and 5 in three.
+    decades = np.log10(limits[1] / limits[0])
+    shown = range(2, 10) if decades < 0.6 else (2, 5) if decades < 3 else ()
+    axis.yaxis.set_minor_formatter(
+        lambda value, _: f"{value:g}" if int(f"{value:e}"[0]) in shown else ""
+    )
 
 
 def _mark_threshold(axis: Any, verdict: Mapping[str, Any]) -> None:

@@ -1,10 +1,8 @@
-"""``report.html``: everything a reader needs, in one file."""
+"""The report of a sweep along an axis."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 import pandas as pd
 
@@ -14,62 +12,28 @@ from ..runs import RunFolder
 from . import figures
 from .text import METRICS, in_order, label, number
 
-_TEMPLATES = jinja2.Environment(
-    loader=jinja2.PackageLoader("bayes_vs_sgd.report"),
-    autoescape=True,
-    undefined=jinja2.StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
+Figures = dict[str, Any]
+
 # Metrics of the first figure; the second has all others.
 _FIRST = ("error", "nll", "mse", "train_error", "train_mse")
 # Cells whose ArviZ plots are shown: the worst by R-hat.
 _MOST_PLOTTED = 12
 
 
-def write(folder: RunFolder) -> Path:
-    """Draw the report of a finished run from its folder, figures included.
-
-    Args:
-        folder: A run folder with ``summary.csv``, ``verdict.json`` and its cells.
-
-    Returns:
-        The path of ``report.html``.
-
-    Raises:
-        ValueError: The folder lacks a file of a finished run, or the run is no sweep.
-    """
-    config, verdict = folder.read_json("config.json"), folder.read_json("verdict.json")
-    if "axis" not in verdict:
-        raise ValueError(
-            f"{folder.path} holds a run of {config['study']} without a sweep along an axis, of which there is "
-            "no report; it may be of an earlier version."
-        )
+def content(folder: RunFolder, verdict: Mapping[str, Any]) -> tuple[Figures, dict[str, Any]]:
+    """The figures by name, and what the template ``sweep.html.jinja`` takes beside them."""
+    settings = folder.read_json("config.json")["settings"]
     table = pd.read_csv(folder.path / "summary.csv")
-    drawn = _figures(folder, table, verdict, config["settings"])
-    (folder.path / "figures").mkdir(exist_ok=True)
-    for name, figure in drawn.items():
-        figure.savefig(folder.path / "figures" / f"{name}.png", dpi=160)
-        figure.savefig(folder.path / "figures" / f"{name}.svg", metadata={"Date": None})
-    names = in_order(table["arm"])
-    page = _TEMPLATES.get_template("report.html.jinja").render(
-        title=config["study"].replace("_", " "),
-        config=config,
-        settings=config["settings"],
-        verdict=verdict,
-        axis=AXES[verdict["axis"]["name"]],
-        arms={name: label(name) for name in names},
-        metrics=METRICS,
-        figures={name: figures.svg(figure) for name, figure in drawn.items()},
-        rows=_pivot(table, ("value", "sem")),
-        medians=_medians(table),
-        fidelity=_fidelity(folder.read_json("fidelity.json")),
-        chains=_chains(folder),
-        fits=[_fit(folder, key) for key in folder.cells() if _is_trained(folder, key)],
-        provenance=folder.read_json("provenance.json"),
-    )
-    folder.write_text("report.html", page)
-    return folder.path / "report.html"
+    return _figures(folder, table, verdict, settings), {
+        "axis": AXES[verdict["axis"]["name"]],
+        "arms": {name: label(name) for name in in_order(table["arm"])},
+        "metrics": METRICS,
+        "rows": _pivot(table, ("value", "sem")),
+        "medians": _medians(table),
+        "fidelity": _fidelity(folder.read_json("fidelity.json")),
+        "chains": _chains(folder),
+        "fits": [_fit(folder, key) for key in folder.cells() if _is_trained(folder, key)],
+    }
 
 
 def _figures(

@@ -1,0 +1,151 @@
+"""The report of function volumes."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from .. import diagnostics
+from ..runs import RunFolder
+from .figures import STYLE, svg
+
+Figures = dict[str, Any]
+# Functions in the table of the page, and points of a scatter plot.
+_MOST_ROWS, _MOST_POINTS = 30, 3000
+
+
+def content(folder: RunFolder, verdict: Mapping[str, Any]) -> tuple[Figures, dict[str, Any]]:
+    """The figures by name, and what the template ``volume.html.jinja`` takes beside them."""
+    table = pd.read_csv(folder.path / "summary.csv", dtype={"function": str})
+    labels = {name: entry["label"] for name, entry in verdict["comparison"].items()}
+    drawn = {
+        "scatter": scatter(table, verdict),
+        "evidence": evidence(verdict),
+        "complexity": complexity(table, labels, folder.read_json("config.json")["settings"]),
+    }
+    return drawn, {
+        "labels": labels,
+        "rows": table.head(_MOST_ROWS).to_dict("records"),
+        "n_rows": len(table),
+        "chains": _chains(folder),
+    }
+
+
+def scatter(table: pd.DataFrame, verdict: Mapping[str, Any]) -> Figure:
+    """log₁₀ P_SGD over log₁₀ P_B, a panel for each way to train, one standard error on both axes."""
+    names = list(verdict["comparison"])
+    n_columns = min(2, len(names))
+    n_rows = -(-len(names) // n_columns)
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(4.8 * n_columns, 4.3 * n_rows), layout="constrained")
+        panels = np.ravel(figure.subplots(n_rows, n_columns, squeeze=False))
+        for panel, name in zip(panels, names, strict=False):
+            _draw_scatter(panel, table, name)
+            panel.set_title(verdict["comparison"][name]["label"], fontsize=10)
+        for panel in panels[len(names) :]:
+            panel.set_visible(False)
+        figure.legend(
+            *panels[0].get_legend_handles_labels(),
+            loc="outside lower center",
+            ncols=3,
+            frameon=False,
+        )
+    return figure
+
+
+def _draw_scatter(panel: Any, table: pd.DataFrame, name: str) -> None:
+    x, y = table["p_posterior"], table[f"p_sgd_{name}"]
+    x_sem, y_sem = table["p_posterior_sem"], table[f"p_sgd_{name}_sem"]
+    both = (x > 0) & (y > 0)
+    shown = table.index[both][:_MOST_POINTS]
+    is_target = table["test_error"] == 0
+    for chosen, color, label in (
+        (~is_target, "C0", "a function (± one standard error)"),
+        (is_target, "C3", "the target"),
+    ):
+        rows = shown[chosen[shown]]
+        if len(rows):
+            panel.errorbar(
+                x[rows], y[rows], fmt="o", markersize=3, color=color, alpha=0.6, elinewidth=0.6, label=label,
+                xerr=np.stack([np.minimum(x_sem[rows], 0.9 * x[rows]), x_sem[rows]]),
+                yerr=np.stack([np.minimum(y_sem[rows], 0.9 * y[rows]), y_sem[rows]]),
+            )  # fmt: skip
+    panel.set(
+        xscale="log", yscale="log", xlabel="posterior volume P_B(f | S)", ylabel="P_SGD(f | S)"
+    )
+    ends = [*panel.get_xlim(), *panel.get_ylim()]
+    panel.plot([min(ends), 1], [min(ends), 1], color="0.4", linestyle="--", label="equal")
+
+
+def evidence(verdict: Mapping[str, Any]) -> Figure:
+    """log P(S), the target's posterior and the mean test error by every estimator."""
+    rows = verdict["estimators"]
+    shown = {
+        "log_evidence": "log P(S)",
+        "target_posterior": "P_B(target | S)",
+        "mean_test_error": "mean test error",
+    }
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(10.5, 1.2 + 0.4 * len(rows)), layout="constrained")
+        for panel, (name, text) in zip(
+            figure.subplots(1, 3, sharey=True), shown.items(), strict=True
+        ):
+            for place, row in enumerate(rows.values()):
+                if row[name] is None:
+                    continue
+                trusted = not row["doubts"]
+                panel.errorbar(
+                    row[name], place, xerr=2 * (row[f"{name}_sem"] or 0), fmt="o" if trusted else "x",
+                    color="C0" if trusted else "C3", capsize=3,
+                )  # fmt: skip
+            panel.set_yticks(range(len(rows)), list(rows))
+            panel.set_ylim(-0.6, len(rows) - 0.4)
+            panel.invert_yaxis()
+            panel.set_xlabel(f"{text} (± two standard errors)")
+    return figure
+
+
+def complexity(
+    table: pd.DataFrame, labels: Mapping[str, str], settings: Mapping[str, Any]
+) -> Figure:
+    """Probability over complexity, for the posterior and every way to train."""
+    columns = {"p_posterior": "posterior"} | {f"p_sgd_{n}": text for n, text in labels.items()}
+    n_columns = min(3, len(columns))
+    n_rows = -(-len(columns) // n_columns)
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(3.6 * n_columns, 3.1 * n_rows), layout="constrained")
+        panels = np.ravel(
+            figure.subplots(n_rows, n_columns, sharex=True, sharey=True, squeeze=False)
+        )
+        for panel, (column, text) in zip(panels, columns.items(), strict=False):
+            rows = table[table[column] > 0].nlargest(_MOST_POINTS, column)
+            points = panel.scatter(
+                rows["complexity"], rows[column], c=rows["test_error"], s=8, cmap="viridis", vmin=0,
+                vmax=max(table["test_error"].max(), 1e-9), rasterized=True,
+            )  # fmt: skip
+            panel.set_yscale("log")
+            panel.set_title(text, fontsize=9)
+        for panel in panels[len(columns) :]:
+            panel.set_visible(False)
+        figure.supxlabel(f"complexity ({settings['complexity'].replace('_', ' ')})")
+        figure.supylabel("probability of a function")
+        figure.colorbar(points, ax=list(panels), label="test error")
+    return figure
+
+
+def _chains(folder: RunFolder) -> dict[str, Any]:
+    """Convergence of every estimator's runs in function space, with ArviZ's plots."""
+    found = {}
+    for key in folder.cells():
+        attributes = folder.read_group(key).attrs
+        if "rhat" not in attributes:
+            continue
+        plots = diagnostics.trace_plots(folder.read(key))
+        found[key] = {
+            "attributes": attributes,
+            "plots": {name: svg(plot) for name, plot in plots.items()},
+        }
+    return found
