@@ -81,7 +81,7 @@ def _draw_scatter(panel: Any, table: pd.DataFrame, name: str) -> None:
 
 
 def evidence(verdict: Mapping[str, Any]) -> Figure:
-    """log P(S), the target's posterior and the mean test error by every estimator."""
+    """Log P(S), the target's posterior and the mean test error by every estimator."""
     rows = verdict["estimators"]
     shown = {
         "log_evidence": "log P(S)",
