@@ -1,5 +1,6 @@
 """Function space: which functions networks make, how probable they are, and how far apart."""
 
+from . import comparison, complexity
 from .fidelity import agreement, total_variation
 from .frequencies import FunctionFrequencies, collect_patterns, sgd_probabilities
 from .patterns import as_text, classify, pack, pack_bits, unpack
@@ -37,6 +38,8 @@ __all__ = [
     "as_text",
     "classify",
     "collect_patterns",
+    "comparison",
+    "complexity",
     "pack",
     "pack_bits",
     "posterior_probabilities",

@@ -9,6 +9,7 @@ from jaxtyping import Float, Int, UInt8, UInt32
 from scipy.special import logsumexp
 
 from ...types import Estimate
+from ..comparison.sampled import effective_draws
 from ..patterns import pack_bits, unpack
 from ..table import count_rows, find_rows
 
@@ -128,12 +129,20 @@ class FunctionPosterior:
         return Estimate(mean, spread / np.sqrt(self.n_runs))
 
     def probability_of(self, patterns: Int[np.ndarray, "m n_test"]) -> Estimate:
-        """P_B(f | S) of given functions, 0 where never found."""
+        """P_B(f | S) of given functions; 0 with a sem of 1/n where never found, n being ``n_effective``."""
         places = find_rows(self.words, pack_bits(np.asarray(patterns), self.n_classes))
         columns = np.where(places >= 0, places, 0)
         w, shares = self.weights, self.shares[:, columns] * (places >= 0)
         value = w @ shares
-        return Estimate(value, np.sqrt(_factor(w) * (w**2 @ (shares - value) ** 2)))
+        sem = np.sqrt(_factor(w) * (w**2 @ (shares - value) ** 2))
+        return Estimate(value, np.where(places >= 0, sem, 1 / self.n_effective))
+
+    @property
+    def n_effective(self) -> float:
+        """Independent draws that would scatter as the runs do; see ``comparison.effective_draws``."""
+        if self.n_runs < 2 or not self.n_functions:
+            return 1.0
+        return max(effective_draws(self.shares @ self.shares.T), 1.0)
 
     def mean_of(self, values: Float[np.ndarray, "n_functions ..."]) -> Estimate:
         """The posterior mean of a property of the functions."""

@@ -51,7 +51,7 @@ def test_the_evidence_and_the_posterior_of_correlated_orthants(name: str) -> Non
     assert abs(one.value[0] - (n + 1) / (n + 2)) < 4 * one.sem[0]
 
 
-@pytest.mark.parametrize("name", ["splitting", "tempered", "elliptical", "tempered elliptical"])
+@pytest.mark.parametrize("name", ["splitting", "tempered elliptical"])
 def test_rare_events_that_rejection_cannot_see(name: str) -> None:
     found = estimate(orthant(24), ESTIMATORS[name])
     assert abs(found.log_evidence.value + 24 * np.log(2)) < 4 * found.log_evidence.sem
@@ -63,15 +63,13 @@ def test_rare_events_that_rejection_cannot_see(name: str) -> None:
 def test_the_width_of_the_prior_counts() -> None:
     """w₁ > |w₂| for w₁ ~ N(0, 1), w₂ ~ N(0, 9), as two rows; w₂ has the sign of the test row."""
     x = np.array([[1.0, 1.0], [1.0, -1.0]])
-    module = models.Perceptron(2, bias=False)
     problem = linear(x, np.array([[0.0, 1.0]]))
     scaled = Stretched(problem.network, np.array([1.0, 3.0], np.float32))
     problem = ZeroOne(scaled, problem.prior, problem.dataset)
     wanted = np.log(probability_that_one_weight_is_larger(3.0) / 2)
-    for name in ("splitting", "tempered", "rejection"):
+    for name in ("splitting", "rejection"):
         found = estimate(problem, ESTIMATORS[name])
         assert abs(found.log_evidence.value - wanted) < 4 * found.log_evidence.sem
-    assert module.unit.weight.shape == (1, 2)
 
 
 class Stretched:
@@ -85,6 +83,7 @@ class Stretched:
         return self.network.apply({"unit.weight": params["unit.weight"] * self.scales}, *inputs)
 
 
+@pytest.mark.slow
 def test_the_stated_errors_are_the_spread_of_repetitions() -> None:
     n = 10
     estimator = SMC(Levels(), n_particles=256, n_moves=10, n_draws=5, thin=5)
@@ -100,6 +99,7 @@ def test_the_stated_errors_are_the_spread_of_repetitions() -> None:
         assert 0.25 < np.mean(np.square(z)) < 4.5
 
 
+@pytest.mark.slow
 def test_the_functions_are_those_of_rejection() -> None:
     x = data.boolean_inputs(4)
     network = Network(models.MLP(4, 16, 1), x[:1])

@@ -1,0 +1,95 @@
+"""What one run does, from the settings to the report."""
+
+import time
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from bayes_vs_sgd import report, runs, samplers
+
+from .config import Config, check
+from .methods import train, volume
+from .problem import Problem
+from .results import read, table, verdict
+
+# Functions shown on the terminal.
+_SHOWN = 8
+
+
+def main(config: Config) -> None:
+    """Run the study: every estimator, every way to train, then the comparison and the report."""
+    started = time.perf_counter()
+    problem = prepare(config)
+    grid = cells(config)
+    if config.dry_run:
+        print(describe(problem, grid))
+        return
+    folder = runs.open_folder("function_volume", config)
+    print(f"function volume of {problem.dataset.name}: {len(grid)} cells → {folder.path}")
+    runs.run_cells(grid, lambda cell: compute(problem, cell), folder, executor=config.executor)
+    results = read(problem, folder)
+    rows, found = table(results), verdict(results)
+    folder.write_text("summary.csv", rows.to_csv(index=False))
+    folder.write_json("verdict.json", found)
+    folder.write_json(
+        "provenance.json", runs.provenance_of(config, config.seed, time.perf_counter() - started)
+    )
+    page = report.write(folder)
+    print("\n" + shown(rows) + "\n")
+    print(found["statement"])
+    print(f"\n{page}   ({time.perf_counter() - started:.0f} s)")
+
+
+def prepare(config: Config) -> Problem:
+    """Everything that can be refused, before anything is computed or written.
+
+    Raises:
+        UserError: A setting, the device or the data are not possible.
+    """
+    try:
+        check(config)
+        samplers.use_devices(config.device)
+        problem = Problem.of(config)
+        # Made here, so that what cannot be exported or told apart is refused here.
+        problem.zero_one  # noqa: B018
+        return problem
+    except (ValueError, RuntimeError, ImportError) as error:
+        raise runs.UserError(str(error)) from error
+
+
+def cells(config: Config) -> list[runs.Cell]:
+    """One cell an estimator, one a way to train."""
+    volumes = [runs.Cell(f"volume-{name}", {"estimator": name}) for name in config.estimators]
+    return volumes + [
+        runs.Cell(training.name, {"training": training}) for training in config.trainings()
+    ]
+
+
+def compute(problem: Problem, cell: runs.Cell) -> xr.DataTree:
+    """One cell, whose seed depends on its name alone."""
+    entropy = [problem.config.seed, *cell.key.encode()]
+    seed = int(np.random.SeedSequence(entropy).generate_state(1)[0])
+    if "estimator" in cell.settings:
+        return volume(problem, cell.settings["estimator"], seed)
+    return train(problem, cell.settings["training"], seed)
+
+
+def describe(problem: Problem, grid: list[runs.Cell]) -> str:
+    """What a run would compute."""
+    config = problem.config
+    return (
+        f"{len(grid)} cells: {len(config.estimators)} estimators of {config.n_runs} runs, {len(config.sgd)} "
+        f"trainings of {config.n_sgd} networks with {problem.network.n_parameters} parameters on "
+        f"{problem.zero_one.n_train} rows; functions are told apart on {problem.zero_one.n_test}. Nothing was "
+        "computed or written."
+    )
+
+
+def shown(rows: pd.DataFrame) -> str:
+    """The most probable functions."""
+    short = rows.head(_SHOWN).copy()
+    short["function"] = [f"{f[:24]}…" if len(f) > 25 else f for f in short["function"]]
+    return short[[c for c in short if not str(c).endswith("_sem")]].to_string(
+        index=False, float_format=lambda value: f"{value:.3g}"
+    )

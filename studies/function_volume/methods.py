@@ -1,0 +1,107 @@
+"""The two kinds of cells: an estimator of posterior volume, and a way to train."""
+
+import json
+import warnings
+
+import jax
+import numpy as np
+import xarray as xr
+
+from bayes_vs_sgd import Draws, diagnostics, functions, sgd
+from bayes_vs_sgd.types import StoppedChainWarning
+
+from .problem import Problem
+from .training import Training
+
+# Networks trained in one call; their functions are kept, their parameters are not.
+_CHUNK = 20_000
+
+
+def volume(problem: Problem, name: str, seed: int) -> xr.DataTree:
+    """Independent runs of an estimator, as an ArviZ tree: chain = run, draw = draw of a function."""
+    found = functions.posterior_probabilities(
+        jax.random.key(seed),
+        problem.zero_one,
+        problem.config.estimator(name),
+        n_runs=problem.config.n_runs,
+    )
+    tree = _traces(problem, found)
+    tree["functions"] = xr.DataTree(
+        xr.Dataset(
+            {
+                "words": (("function", "word"), found.words),
+                "shares": (("run", "function"), found.shares),
+                "log_evidence": ("run", found.log_evidences),
+            }
+        )
+    )
+    evidence = found.log_evidence
+    tree.attrs |= {
+        "doubts": json.dumps(found.doubts),
+        "info": json.dumps(dict(found.info)),
+        "summary": f"log P(S) {evidence.value:.3f} ± {evidence.sem:.3f}, {found.n_functions} functions",
+    }
+    return tree
+
+
+def _traces(problem: Problem, found: functions.FunctionPosterior) -> xr.DataTree:
+    """Test error and target of every draw, where runs have equally many."""
+    lengths = {len(draws) for draws in found.draws}
+    weighted = "effective_draws" in found.info
+    if len(lengths) != 1 or lengths == {0} or weighted:
+        return xr.DataTree()
+    errors = (found.patterns != problem.dataset.y_test).mean(axis=1)
+    places = np.stack(found.draws)
+    draws = Draws({"test_error": errors[places], "is_target": (errors == 0)[places].astype(float)})
+    tree = diagnostics.to_datatree(draws)
+    try:
+        tree.attrs |= diagnostics.convergence(draws).figures()
+    except ValueError as error:
+        tree.attrs["no_convergence"] = str(error)
+    return tree
+
+
+def train(problem: Problem, training: Training, seed: int) -> xr.DataTree:
+    """Runs of SGD from the prior, in chunks: the function of each that fits, and how many do not."""
+    config, dataset = problem.config, problem.dataset
+    collect = functions.collect_patterns(problem.network, dataset.x_test)
+    parts, epochs = [], []
+    for first in range(0, config.n_sgd, _CHUNK):
+        with warnings.catch_warnings():
+            # Counted and reported with the others that did not fit.
+            warnings.simplefilter("ignore", StoppedChainWarning)
+            trained = sgd.train(
+                problem.network,
+                dataset,
+                n_seeds=min(_CHUNK, config.n_sgd - first),
+                first_seed=first,
+                initial=problem.prior,
+                optimizer=training.rule(),
+                likelihood=training.likelihood(),
+                batch_size=min(training.batch, len(dataset.x_train)) or None,
+                max_epochs=training.longer or config.max_epochs,
+                stop_at_interpolation=not training.longer,
+                look_every=1,
+                collect=collect,
+                seed=seed,
+            )
+        found = functions.sgd_probabilities(trained, len(dataset.x_test))
+        parts.append(found)
+        epochs.append(trained.stats["epoch"][:, -1])
+    whole = functions.FunctionFrequencies.merged(parts)
+    tree = xr.DataTree(
+        xr.Dataset(
+            {
+                "words": (("network", "word"), whole.words),
+                "epoch": ("trained", np.concatenate(epochs)),
+            }
+        )
+    )
+    tree.attrs |= {
+        "label": training.label,
+        "n_runs": whole.n_runs,
+        "n_unfit": whole.n_unfit,
+        "n_failed": whole.n_failed,
+        "summary": f"{whole.n_fit} of {whole.n_runs} fit, {whole.counts.n_functions} functions",
+    }
+    return tree

@@ -1,0 +1,99 @@
+"""What is asked of both sides: data, network, prior."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import pairwise
+
+import numpy as np
+from torch import nn
+
+from bayes_vs_sgd import Dataset, Network, data, functions, priors
+from bayes_vs_sgd.data.boolean import bits, random_mask
+
+from .config import Config
+
+
+@dataclass(frozen=True)
+class Problem:
+    """The same network, prior and data for SGD and the posterior.
+
+    Attributes:
+        config: The study's settings.
+        dataset: Training rows S and the rows on which functions are told apart.
+        trained: True for the inputs of a Boolean function that are trained on; None for images.
+    """
+
+    config: Config
+    dataset: Dataset
+    trained: np.ndarray | None = None
+
+    @classmethod
+    def of(cls, config: Config) -> "Problem":
+        """Load the data.
+
+        Raises:
+            ValueError: The target, the mask or the data are not possible.
+        """
+        if config.data != "boolean":
+            return cls(config, halved(_loaded(config)))
+        target = bits("target", config.target)
+        if config.train_mask:
+            mask = config.train_mask
+        else:
+            mask = "".join(
+                map(str, random_mask(len(target), config.n_train, config.seed).astype(int))
+            )
+        return cls(config, data.boolean(config.target, mask), bits("train_mask", mask) == 1)
+
+    @cached_property
+    def network(self) -> Network:
+        """A fully connected ReLU network with one logit."""
+        sizes = [int(np.prod(self.dataset.x_train.shape[1:])), *self.config.hidden]
+        layers: list[nn.Module] = [nn.Flatten()]
+        for inputs, outputs in pairwise(sizes):
+            layers += [nn.Linear(inputs, outputs), nn.ReLU()]
+        layers.append(nn.Linear(sizes[-1], 1))
+        return Network(nn.Sequential(*layers), self.dataset.x_train[:1])
+
+    @property
+    def prior(self) -> priors.FanIn:
+        """The distribution of the parameters on both sides."""
+        return priors.FanIn(std=self.config.sigma_w, bias_std=self.config.sigma_b)
+
+    @cached_property
+    def zero_one(self) -> functions.ZeroOne:
+        """The posterior under the 0/1 likelihood."""
+        return functions.ZeroOne(self.network, self.prior, self.dataset)
+
+    def whole(self, patterns: np.ndarray) -> np.ndarray:
+        """Patterns on all inputs: of a Boolean function with the training rows put in, else as they are."""
+        if self.trained is None:
+            return patterns
+        found = np.empty((len(patterns), len(self.trained)), np.uint8)
+        found[:, self.trained] = self.dataset.y_train
+        found[:, ~self.trained] = patterns
+        return found
+
+
+def _loaded(config: Config) -> Dataset:
+    return data.load(config.data, n_train=config.n_train, n_test=config.n_test, seed=config.seed)
+
+
+def halved(dataset: Dataset) -> Dataset:
+    """Two classes of many: the lower half of their numbers is 0, the upper half 1.
+
+    Raises:
+        ValueError: The targets are real numbers.
+    """
+    if dataset.n_classes < 2:
+        raise ValueError(f"the targets of {dataset.name} are real numbers; functions need classes.")
+    threshold = (dataset.n_classes + 1) // 2
+    return replace(
+        dataset,
+        y_train=(dataset.y_train >= threshold).astype(np.int64),
+        y_test=(dataset.y_test >= threshold).astype(np.int64),
+        y_test_noisy=None,
+        noisy=None,
+        n_classes=2,
+        name=f"{dataset.name}, halves of the classes",
+    )
