@@ -16,7 +16,7 @@ from .measure import Effort, Row
 from .table import markdown
 
 # In the order of the table. Each module has ``CASES``, work → CPU devices, and ``rows``.
-BENCHMARKS = ("hmc", "sgld", "sgd", "convolution", "ess", "cores", "lowering")
+BENCHMARKS = ("hmc", "sgld", "sgd", "functions", "convolution", "ess", "cores", "lowering")
 RESULTS = Path(__file__).parent / "results.md"
 
 _MARK = "benchmark row: "
