@@ -1,8 +1,16 @@
 """Function space: which functions networks make, how probable they are, and how far apart."""
 
-from . import comparison, complexity
+from . import (
+    comparison,
+    complexity,
+    gaussian_process,
+    kernels,
+    learning_coefficient,
+    local_volume,
+)
 from .fidelity import agreement, total_variation
 from .frequencies import FunctionFrequencies, collect_patterns, sgd_probabilities
+from .movement import movement
 from .patterns import as_text, classify, pack, pack_bits, unpack
 from .prior import sample_prior
 from .table import Counter, FunctionCounts
@@ -40,6 +48,11 @@ __all__ = [
     "collect_patterns",
     "comparison",
     "complexity",
+    "gaussian_process",
+    "kernels",
+    "learning_coefficient",
+    "local_volume",
+    "movement",
     "pack",
     "pack_bits",
     "posterior_probabilities",

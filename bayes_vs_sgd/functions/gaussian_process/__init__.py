@@ -1,0 +1,23 @@
+"""The evidence of 0/1 labels under a Gaussian process: approximate and fast, or with an error."""
+
+from .conditional import (
+    ApproximateProbabilities,
+    FunctionProbabilities,
+    approximate_function_probabilities,
+    function_probabilities,
+)
+from .expectation_propagation import ExpectationPropagation, expectation_propagation
+from .orthants import Orthant, orthant_probability
+from .prediction import predictive_probability
+
+__all__ = [
+    "ApproximateProbabilities",
+    "ExpectationPropagation",
+    "FunctionProbabilities",
+    "Orthant",
+    "approximate_function_probabilities",
+    "expectation_propagation",
+    "function_probabilities",
+    "orthant_probability",
+    "predictive_probability",
+]
