@@ -17,7 +17,8 @@ def least_frequencies(p: Sampled, q: Sampled, least_count: float) -> tuple[float
     """``least_count``/(n/2) for both sides, n their draws or effective draws.
 
     It stays the same when a replicate is left out, and so does the population of functions that is
-    spoken of.
+    spoken of. Effective draws are an estimate, and the boundary of the population is one with them;
+    errors are of what is said of the functions within it.
 
     Raises:
         ValueError: ``least_count`` is not positive.

@@ -69,8 +69,8 @@ def discriminated(
 ) -> float:
     """The bound of JS(p, q) by the discriminator D = odds_p/(odds_p + odds_q), in nats.
 
-    log 2 + ½ Σ_f p_f log D_f + ½ Σ_f q_f log(1 − D_f): JS(p, q) itself at odds p, q, and less at any
-    others.
+    log 2 + ½ Σ_f p_f log D_f + ½ Σ_f q_f log(1 − D_f): JS(p, q) itself at odds p, q, and less at
+    any others.
     """
     both = np.log(odds_p + odds_q)
     gained = p @ (np.log(odds_p) - both) + q @ (np.log(odds_q) - both)

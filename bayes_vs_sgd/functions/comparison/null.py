@@ -56,7 +56,8 @@ class Null:
     def tail(self, measure: Measure, observed: float, *, level: float = 0.95) -> Tail:
         """Share of the null that is at least as far out as what was observed.
 
-        Far out is a large distance, a low correlation, a large |log slope|. Values that are NaN do not count.
+        Far out is a large distance, a low correlation, a large |log slope|. Values that are NaN do
+        not count.
 
         Raises:
             ValueError: ``measure`` is unknown.

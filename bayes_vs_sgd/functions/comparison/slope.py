@@ -52,10 +52,10 @@ def log_relation(
     - x_f = log(p̂_f + ½/n), which is free of the bias of order 1/n of log p̂_f, and y_f likewise of
       q;
     - σ_x² = Σ_r Σ_f (d_rf − d̄_r)²/[m(m − 1)(F − 1)], d_rf = (w_rf − p̂_f)/(p̂_f + ½/n), over m
-      replicates and F functions, is the part of the variance of x that is noise, correlation between
-      functions included;
-    - with C = cov(x, y) − diag(σ_x², σ_y²), slope =
-      {C_yy − C_xx + √[(C_yy − C_xx)² + 4C_xy²]}/(2C_xy), the main axis of what is not noise. It is 1/slope with the sides exchanged;
+      replicates and F functions, is the part of the variance of x that is noise, correlation
+      between functions included;
+    - with C = cov(x, y) − diag(σ_x², σ_y²), slope = {C_yy − C_xx + √[(C_yy − C_xx)² +
+      4C_xy²]}/(2C_xy), the main axis of what is not noise. It is 1/slope with the sides exchanged;
     - log ratio = Σ_f p_f (y_f − x_f)/Σ_f p_f with p of the choosing half, whose noise is
       independent of x.
 

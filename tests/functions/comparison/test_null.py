@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from bayes_vs_sgd.functions.comparison import Null, null, plug_in_distances
-from tests.functions.comparison.laws import counted, drawn, zipf
+from tests.functions.comparison.laws import counted, drawn, mean_is, zipf
 
 P = zipf(40)
 
@@ -37,6 +37,27 @@ def test_the_slope_of_one_law_is_one_and_its_ranks_are_below_one(n_draws: int | 
     assert slopes.std() < 0.2
     ranks = np.array([one.spearman.mean() for one in found])
     assert 0.7 < ranks.mean() < 0.97
+
+
+def test_the_noise_of_the_half_that_is_drawn_from_does_not_tilt_the_slope() -> None:
+    """Many draws of a noisy half: taken for a law of its own, the half would make the line steeper."""
+    rng, p = np.random.default_rng(0), zipf(40, 0.6)
+    slopes = [
+        null(drawn(rng, p, 16, 80, 1e9), 50_000, n_null=3, least_count=4, seed=i).slope.mean()
+        for i in range(60)
+    ]
+    mean_is(slopes, 1.0)
+
+
+@pytest.mark.parametrize("n_draws", [None, 3200])
+def test_the_functions_ranked_are_those_that_a_comparison_of_all_would_rank(
+    n_draws: int | None,
+) -> None:
+    """Three of a share of 240 draws in 1600; halves by their own draws would want 240 in 800."""
+    p = np.append([0.4, 0.28, 0.2], np.full(30, 0.12 / 30))
+    one = drawn(np.random.default_rng(0), p, 8, 400, 1e9)
+    found = null(one, n_draws, n_null=5, least_count=240)
+    np.testing.assert_allclose(found.spearman, 1)
 
 
 def test_four_replicates_have_ranks_but_no_slope() -> None:

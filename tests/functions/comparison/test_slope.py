@@ -102,6 +102,19 @@ def test_the_mean_log_ratio_of_equal_laws_is_zero() -> None:
     mean_is(found, 0.0)
 
 
+def test_intervals_of_the_mean_log_ratio_hold_its_expectation() -> None:
+    """Of independent draws, whose number, and with it what is common, is not estimated."""
+    rng, p = np.random.default_rng(0), zipf(80, 0.6)
+    q, found = p**0.7 / (p**0.7).sum(), []
+    for i in range(N_SIMULATIONS):
+        a, b = counted(rng, p, 6, 5000, i), counted(rng, q, 6, 5000, i)
+        found.append(log_relation(a, b, n_splits=3).log_ratio)
+    mean = np.mean([one.value for one in found])
+    limits = np.array([one.interval() for one in found])
+    covers((limits[:, 0] <= mean) & (mean <= limits[:, 1]), 0.95)
+    assert np.mean([one.sem for one in found]) < 1.6 * np.std([one.value for one in found])
+
+
 def test_without_noise_the_log_ratio_is_that_of_the_laws() -> None:
     p, q = zipf(20), zipf(20, 1.5)
     counts = [np.rint(law * 1e9).astype(int) for law in (p, q)]

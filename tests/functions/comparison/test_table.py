@@ -59,6 +59,19 @@ def test_equal_counts_by_chance_are_not_taken_for_certainty() -> None:
     assert axis.upper[0] / axis.lower[0] > 4
 
 
+def test_over_replicates_the_larger_error_makes_the_interval() -> None:
+    """The two rare functions scatter against one another far more than common ones do."""
+    rows = np.array([[0.5, 0.45, 0.04, 0.01], [0.49, 0.46, 0.0, 0.05], [0.51, 0.44, 0.05, 0.0]])
+    one = Sampled(rows)
+    axis, mean = function_table(one, one, level=0.9).p, rows.mean(axis=0)
+    over_replicates = rows.std(axis=0, ddof=1) / 3**0.5
+    of_draws = np.sqrt(mean * (1 - mean) / one.n_effective)
+    assert list(over_replicates > of_draws) == [False, False, True, True]
+    reach = stats.t.ppf(0.95, 2) * np.maximum(over_replicates, of_draws) / mean
+    np.testing.assert_allclose(axis.lower, mean * np.exp(-reach))
+    np.testing.assert_allclose(axis.upper, np.minimum(mean * np.exp(reach), 1))
+
+
 @pytest.mark.parametrize("concentration", [20, 1e6])
 def test_intervals_over_replicates_hold_for_functions_that_all_of_them_found(
     concentration: float,
