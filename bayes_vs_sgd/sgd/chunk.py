@@ -153,7 +153,11 @@ class Chunk:
         for name, parameter in chunk._params.items():
             if optimizer.get(name):
                 chunk._rule.state[parameter] = dict(optimizer[name])
-        chunk._sums = {name: dict(sums) for name, sums in state.get("sums", {}).items()}
+        # Into the sums as they begin, whose order in memory is that of the parameters: a disk keeps
+        # none, and a matrix product of another order rounds otherwise.
+        for name, sums in state.get("sums", {}).items():
+            for part, value in sums.items():
+                chunk._sums[name][part].copy_(value)
         chunk._n_averaged = int(state["n_averaged"])
         return chunk
 

@@ -41,10 +41,9 @@ def test_ten_equicorrelated_inputs_have_the_known_value() -> None:
     assert -math.log(11) == pytest.approx(-2.398, abs=5e-4)
 
 
-@pytest.mark.parametrize("n", [1, 8])
-def test_independent_inputs_have_one_half_each_exactly(n: int) -> None:
-    fitted = expectation_propagation(np.diag(np.arange(1.0, n + 1)), random_signs(n, seed=n))
-    assert fitted.log_evidence == pytest.approx(-n * math.log(2), abs=1e-12)
+def test_independent_inputs_have_one_half_each_exactly() -> None:
+    fitted = expectation_propagation(np.diag(np.arange(1.0, 9)), random_signs(8, seed=0))
+    assert fitted.log_evidence == pytest.approx(-8 * math.log(2), abs=1e-12)
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
@@ -100,11 +99,22 @@ def test_damping_changes_the_way_and_not_the_end(damping: float) -> None:
     np.testing.assert_allclose(damped.log_evidence, plain.log_evidence, atol=1e-8)
 
 
+def test_one_damped_sweep_keeps_that_share_of_no_site() -> None:
+    """From no site, a sweep over independent inputs goes (1 − damping) of the way."""
+    fitted = [
+        expectation_propagation(np.eye(8), np.ones(8, dtype=int), damping=d, max_sweeps=1)
+        for d in (0.0, 0.75)
+    ]
+    for part in ("site_precision", "site_shift"):
+        whole, quarter = (getattr(f, part) for f in fitted)
+        np.testing.assert_allclose(quarter, whole / 4, rtol=1e-12)
+
+
 def test_many_labellings_at_once_are_each_by_itself() -> None:
     kernel = random_correlation(8, seed=5)
-    labels = np.stack([random_signs(8, seed=s) for s in range(5)])
+    labels = np.stack([random_signs(8, seed=s) for s in range(2)])
     together = expectation_propagation(kernel, labels)
-    assert together.log_evidence.shape == together.n_sweeps.shape == (5,)
+    assert together.log_evidence.shape == together.n_sweeps.shape == (2,)
     for i, signs in enumerate(labels):
         alone = expectation_propagation(kernel, signs)
         np.testing.assert_allclose(together.log_evidence[i], alone.log_evidence, atol=1e-10)
@@ -118,6 +128,7 @@ def test_two_inputs_are_near_the_exact_probability(correlation: float) -> None:
     assert abs(found.log_evidence - exact) < 0.04
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_forty_inputs_are_near_the_exact_probability(seed: int) -> None:
     loadings, signs = np.random.default_rng(seed).uniform(0, 0.95, 40), random_signs(40, seed=seed)
@@ -157,16 +168,16 @@ def test_one_label_predicts_another_by_its_moments(correlation: float) -> None:
 
 
 def test_predictions_are_those_of_the_joint_gaussian() -> None:
-    kernel, variances = random_correlation(9, seed=7), np.geomspace(0.5, 4, 9)
+    kernel, variances = random_correlation(11, seed=7), np.geomspace(0.5, 4, 11)
     kernel = kernel * np.sqrt(variances) * np.sqrt(variances)[:, None]
-    labels = np.stack([random_signs(6, seed=s) for s in range(2)])
-    fitted = expectation_propagation(kernel[:6, :6], labels)
-    found = predictive_probability(fitted, kernel[6:, :6], np.diag(kernel)[6:])
+    labels = np.stack([random_signs(8, seed=s) for s in range(2)])
+    fitted = expectation_propagation(kernel[:8, :8], labels)
+    found = predictive_probability(fitted, kernel[8:, :8], np.diag(kernel)[8:])
     for i in range(2):
         sites = np.concatenate([fitted.site_precision[i], np.zeros(3)])
         shift = np.concatenate([fitted.site_shift[i], np.zeros(3)])
         covariance = np.linalg.inv(np.linalg.inv(kernel) + np.diag(sites))
-        z = (covariance @ shift / np.sqrt(np.diag(covariance)))[6:]
+        z = (covariance @ shift / np.sqrt(np.diag(covariance)))[8:]
         np.testing.assert_allclose(found[i], stats.norm.cdf(z), rtol=1e-8)
 
 

@@ -56,11 +56,6 @@ def test_both_forms_meet_without_a_step() -> None:
         np.testing.assert_allclose(first, second, rtol=1e-11)
 
 
-def test_compiled_and_eager_agree() -> None:
-    for eager, compiled in zip(normal_tail(FAR_AND_NEAR), tail_of(FAR_AND_NEAR), strict=True):
-        np.testing.assert_allclose(eager, compiled, rtol=1e-11)
-
-
 def test_the_inverse_hazard_gives_the_hazard_back() -> None:
     hazards = np.geomspace(1e-300, 1e12, 200)
     np.testing.assert_allclose(tail_of(hazard_inverse(hazards)).hazard, hazards, rtol=1e-12)
