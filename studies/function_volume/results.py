@@ -202,7 +202,7 @@ def against_sgd(results: Results, training: Training) -> dict[str, Any]:
     }
     common = comparison.align(posterior.words, counts.words)
     compared = comparison.compare(
-        comparison.Sampled(common.a(posterior.shares)),
+        posterior.sampled(common),
         comparison.Sampled.independent(
             common.b(counts.counts), n_replicates=config.n_blocks, seed=config.seed
         ),

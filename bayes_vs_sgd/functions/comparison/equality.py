@@ -94,9 +94,9 @@ def _merged(
     rng: np.random.Generator, sampled: Sampled, n: int
 ) -> Float[np.ndarray, "n n_functions"]:
     if sampled.n_replicates == n:
-        return sampled.weights
+        return sampled.moves
     group = rng.permutation(sampled.n_replicates) % n
-    return np.array([sampled.pooled(group == k) for k in range(n)])
+    return np.array([sampled.moves[group == k].mean(axis=0) for k in range(n)])
 
 
 def _all_signs(n: int) -> Float[np.ndarray, "n_permutations {2*n}"]:

@@ -162,4 +162,4 @@ def _drawn(rng: np.random.Generator, sampled: Sampled, n_draws: int) -> Sampled:
     # Rounding may leave a sum above 1 by more than NumPy allows.
     rows = sampled.weights / sampled.weights.sum(axis=1, keepdims=True)
     counts = np.array([rng.multinomial(n, row) for n, row in zip(n_each, rows, strict=True)])
-    return Sampled(counts / n_each[:, None])
+    return Sampled(counts / n_each[:, None], log_evidences=sampled.log_evidences)

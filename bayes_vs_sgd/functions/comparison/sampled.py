@@ -22,21 +22,32 @@ class Sampled:
     error of this package comes from how far the replicates lie apart, so nothing is asked of the
     draws inside of one.
 
+    Runs of SMC find an evidence each, and a run counts by it: only Ê_r·w_r is without bias, for
+    P(S, f), and the pooled distribution is the ratio Σ_r Ê_r·w_r/Σ_r Ê_r.
+
     Attributes:
         weights: Frequencies, shape (n_replicates, n_functions), at least 0, each row of sum 1. Rows
             are scaled to that sum to the last digit.
         n_draws: Independent draws that each row counts, shape (n_replicates,), almost equal in
             number; None where the draws of a replicate depend on one another or are weighted.
+        log_evidences: log Ê_r of every row, −∞ for a run without draws, whose row is not read; None
+            where all rows count alike, or by their draws.
 
     Raises:
-        ValueError: The weights are no frequencies, or ``n_draws`` does not belong to them.
+        ValueError: The weights are no frequencies, or ``n_draws`` or ``log_evidences`` does not belong
+            to them.
     """
 
     weights: Float[np.ndarray, "n_replicates n_functions"]
     n_draws: Int[np.ndarray, " n_replicates"] | None = None
+    log_evidences: Float[np.ndarray, " n_replicates"] | None = None
 
     def __post_init__(self) -> None:
         weights = np.asarray(self.weights, dtype=np.float64)
+        if self.log_evidences is not None:
+            weights = _with_evidence(weights, np.asarray(self.log_evidences, dtype=np.float64))
+            if self.n_draws is not None:
+                raise ValueError("n_draws and log_evidences exclude one another; pass one of them.")
         _check_weights(weights)
         object.__setattr__(self, "weights", weights / weights.sum(axis=1, keepdims=True))
         if self.n_draws is not None:
@@ -85,7 +96,10 @@ class Sampled:
 
     @cached_property
     def shares(self) -> Float[np.ndarray, " n_replicates"]:
-        """What every replicate counts in the pooled distribution: by its draws, or equally."""
+        """What every replicate counts in the pooled distribution: by draws, by evidence, or equally."""
+        if self.log_evidences is not None:
+            relative = np.exp(self.log_evidences - self.log_evidences.max())
+            return relative / relative.sum()
         if self.n_draws is None:
             return np.full(self.n_replicates, 1 / self.n_replicates)
         return self.n_draws / self.n_draws.sum()
@@ -96,6 +110,19 @@ class Sampled:
         return self.shares @ self.weights
 
     @cached_property
+    def moves(self) -> Float[np.ndarray, "n_replicates n_functions"]:
+        """What each of R replicates, counted alike, says: p̂ + R·share_r·(w_r − p̂), of mean p̂.
+
+        They are the weights themselves where all count alike. Otherwise they are what the pooled
+        distribution is to first order in every replicate, so that their spread is its error; an entry
+        may then be negative.
+        """
+        if np.ptp(self.shares) == 0:
+            return self.weights
+        factor = self.n_replicates * self.shares[:, None]
+        return self.probabilities + factor * (self.weights - self.probabilities)
+
+    @cached_property
     def counts(self) -> Int[np.ndarray, " n_functions"] | None:
         """Independent draws of every function; None where they are not independent."""
         if self.n_draws is None:
@@ -104,8 +131,8 @@ class Sampled:
 
     @cached_property
     def gram(self) -> Float[np.ndarray, "n_replicates n_replicates"]:
-        """Products Σ_f w_rf·w_sf of the replicates."""
-        return self.weights @ self.weights.T
+        """Products Σ_f m_rf·m_sf of what the replicates say (``moves``)."""
+        return self.moves @ self.moves.T
 
     @property
     def n_effective(self) -> float:
@@ -117,13 +144,19 @@ class Sampled:
     def pooled(
         self, chosen: Bool[np.ndarray, " n_replicates"]
     ) -> Float[np.ndarray, " n_functions"]:
-        """The pooled distribution of some of the replicates."""
+        """The pooled distribution of some of the replicates; 0 of runs without draws alone."""
         shares = self.shares * chosen
-        return (shares / shares.sum()) @ self.weights
+        total = shares.sum()
+        return (shares / total if total > 0 else shares) @ self.weights
 
     def subset(self, chosen: Bool[np.ndarray, " n_replicates"]) -> "Sampled":
         """Some of the replicates."""
-        return Sampled(self.weights[chosen], None if self.n_draws is None else self.n_draws[chosen])
+        n_draws, evidences = self.n_draws, self.log_evidences
+        return Sampled(
+            self.weights[chosen],
+            None if n_draws is None else n_draws[chosen],
+            None if evidences is None else evidences[chosen],
+        )
 
 
 def effective_draws(gram: Float[np.ndarray, "n_replicates n_replicates"]) -> float:
@@ -151,7 +184,7 @@ def require_pair(p: Sampled, q: Sampled, *, least: int = 4) -> None:
 
     Raises:
         ValueError: They differ in the number of functions, or one has fewer than ``least``
-            replicates.
+            replicates, or no draws in half of them.
     """
     if p.n_functions != q.n_functions:
         raise ValueError(
@@ -163,6 +196,25 @@ def require_pair(p: Sampled, q: Sampled, *, least: int = 4) -> None:
                 f"{name} has {side.n_replicates} replicates, too few for an error; pass at least {least} "
                 "independent runs, or deal independent draws into blocks by Sampled.independent."
             )
+        n_empty = int((side.shares == 0).sum())
+        if n_empty >= side.n_replicates // 2:
+            raise ValueError(
+                f"{n_empty} of the {side.n_replicates} runs of {name} have no draws; less than half of them may."
+            )
+
+
+def _with_evidence(weights: np.ndarray, log_evidences: np.ndarray) -> np.ndarray:
+    """The weights, those of a run without draws in equal parts."""
+    if log_evidences.shape != weights.shape[:1]:
+        raise ValueError(
+            f"log_evidences has shape {log_evidences.shape}; pass one for each of the {len(weights)} replicates."
+        )
+    without = np.isneginf(log_evidences)
+    if not np.isfinite(log_evidences[~without]).all() or without.all():
+        raise ValueError(
+            "log_evidences must be finite, or −∞ for runs without draws, not for all of them."
+        )
+    return np.where(without[:, None], 1 / max(weights.shape[-1], 1), weights)
 
 
 def _check_weights(weights: np.ndarray) -> None:

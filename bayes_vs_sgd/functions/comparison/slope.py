@@ -141,7 +141,7 @@ def _log_frequencies(
     else:
         n = effective_draws(sampled.gram[np.ix_(measuring, measuring)])
     smoothed = pooled[among] + 0.5 / n
-    moved = (sampled.weights[measuring][:, among] - pooled[among]) / smoothed
+    moved = (sampled.moves[measuring][:, among] - pooled[among]) / smoothed
     moved -= moved.mean(axis=1, keepdims=True)
     m, n_functions = moved.shape
     noise = (moved**2).sum() / (m * (m - 1) * (n_functions - 1))

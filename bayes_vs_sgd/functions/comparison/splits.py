@@ -1,7 +1,7 @@
 """Cross-fitting: something is chosen on some replicates and measured on the others."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -31,7 +31,8 @@ class Part:
     """Some replicates of both sides, pooled.
 
     Attributes:
-        p: Probabilities, shape (n_functions,).
+        p: Probabilities, shape (n_functions,); where replicates count by evidence, those of a part that
+            measures add up to its mean evidence as against that of all.
         q: Those of the other side.
         in_p: The replicates of p, shape (n_replicates_p,).
         in_q: Those of q.
@@ -109,7 +110,8 @@ def cross_fitted(
             choose = (split.choose_p & kept[0], split.choose_q & kept[1])
             measure = (~split.choose_p & kept[0], ~split.choose_q & kept[1])
             if _enough(choose, least_choose) and _enough(measure, least_measure):
-                values.append(statistic(_part(pooled, choose), _part(pooled, measure)))
+                measured = _scaled(_part(pooled, measure), p, q, kept)
+                values.append(statistic(_part(pooled, choose), measured))
     means = np.array([np.mean(values, axis=0) for values in found])
     return LeftOut(means[0], means[1 : 1 + p.n_replicates], means[1 + p.n_replicates :])
 
@@ -123,7 +125,9 @@ def cross_fitted_value(
     for split in over:
         choose, measure = (split.choose_p, split.choose_q), (~split.choose_p, ~split.choose_q)
         if _enough(choose, 1) and _enough(measure, least_measure):
-            values.append(statistic(_part(pooled, choose), _part(pooled, measure)))
+            kept = (_kept(p.n_replicates, None), _kept(q.n_replicates, None))
+            measured = _scaled(_part(pooled, measure), p, q, kept)
+            values.append(statistic(_part(pooled, choose), measured))
     return np.mean(values, axis=0) if values else None
 
 
@@ -147,6 +151,26 @@ class _Pooled:
 
 def _part(pooled: tuple[_Pooled, _Pooled], chosen: tuple[Mask, Mask]) -> Part:
     return Part(pooled[0](chosen[0]), pooled[1](chosen[1]), *chosen)
+
+
+def _scaled(part: Part, p: Sampled, q: Sampled, kept: tuple[Mask, Mask]) -> Part:
+    """The part that measures, counted by its share of the evidence of all that are kept.
+
+    Scaled to the sum 1 by itself, a part of one replicate would count alike whatever its evidence; so
+    scaled, the mean over all folds of what is linear is that of the pooled distribution.
+    """
+
+    def factor(sampled: Sampled, chosen: Mask, kept: Mask) -> float:
+        if sampled.log_evidences is None:
+            return 1.0
+        shares = sampled.shares
+        return float(shares[chosen].mean() / shares[kept].mean())
+
+    return replace(
+        part,
+        p=part.p * factor(p, part.in_p, kept[0]),
+        q=part.q * factor(q, part.in_q, kept[1]),
+    )
 
 
 def _enough(chosen: tuple[Mask, Mask], least: int) -> bool:

@@ -85,7 +85,7 @@ def function_table(p: Sampled, q: Sampled, *, level: float = 0.95) -> FunctionTa
     """Probabilities with intervals on both sides.
 
     Independent draws: Clopper and Pearson's exact interval of the count. Otherwise, over the R
-    replicates w_r of mean p̂: p̂·exp(±t·s/p̂), with s² the larger of Σ_r (w_r − p̂)²/(R(R − 1)) and
+    replicates (``Sampled.moves``) of mean p̂: p̂·exp(±t·s/p̂), with s² the larger of Σ_r (w_r − p̂)²/(R(R − 1)) and
     p̂(1 − p̂)/n for the n effective draws, and t of R − 1 degrees of freedom. The second keeps a
     function that was found equally often by chance from having no error. A function that was not
     found has an upper limit alone, 1 − ((1 − level)/2)^{1/n}, n the draws or the effective draws.
@@ -130,7 +130,7 @@ def _axis(sampled: Sampled, level: float) -> Axis:
         return Axis(sampled.counts / n, *clopper_pearson(sampled.counts, n, level=level))
     probability, n_effective = sampled.probabilities, sampled.n_effective
     n_replicates = sampled.n_replicates
-    spread = sampled.weights.var(axis=0, ddof=1) / n_replicates
+    spread = sampled.moves.var(axis=0, ddof=1) / n_replicates
     variance = np.maximum(spread, probability * (1 - probability) / n_effective)
     found = probability > 0
     relative = np.sqrt(variance) / np.where(found, probability, 1)

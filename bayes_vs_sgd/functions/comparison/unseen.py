@@ -12,8 +12,8 @@ def unseen_mass(sampled: Sampled) -> StudentEstimate:
     For n independent draws, f₁ and f₂ functions of which were found once and twice: f₁/n, with
     sem² = [f₁(1 − f₁/n) + 2f₂]/n² (Esty 1983, Ann. Statist. 11), and at least 1/n².
 
-    Otherwise by replicates: the mean over r of the mass that replicate r has on functions that no
-    other replicate found. It is without bias for the mass that R − 1 replicates have not seen, and
+    Otherwise by replicates: the mean over r, by evidence where there is one, of the mass that
+    replicate r has on functions that no other replicate found. It is without bias for the mass that R − 1 replicates have not seen, and
     thereby too large for R of them. The error is the jackknife's over replicates.
 
     Raises:
@@ -29,16 +29,17 @@ def unseen_mass(sampled: Sampled) -> StudentEstimate:
         raise ValueError(
             f"there are {n_replicates} replicates of dependent draws; unseen mass takes at least 3."
         )
-    found = sampled.weights > 0
+    shares = sampled.shares
+    found = (sampled.weights > 0) & (shares > 0)[:, None]
     by_number = found.sum(axis=0)
-    alone = (sampled.weights[:, by_number == 1]).sum(axis=1)
+    weights = shares[:, None] * np.where(found, sampled.weights, 0)
+    alone = weights[:, by_number == 1].sum(axis=1)
     in_two = by_number == 2
     # Mass of r on functions that it shares with s alone: theirs once s is left out.
-    shared = sampled.weights[:, in_two] @ found[:, in_two].T.astype(float)
+    shared = weights[:, in_two] @ found[:, in_two].T.astype(float)
     np.fill_diagonal(shared, 0)
     without = [
-        (alone.sum() - alone[s] + shared[:, s].sum()) / (n_replicates - 1)
-        for s in range(n_replicates)
+        (alone.sum() - alone[s] + shared[:, s].sum()) / (1 - shares[s]) for s in range(n_replicates)
     ]
     sem = np.sqrt((n_replicates - 1) / n_replicates * ((without - np.mean(without)) ** 2).sum())
-    return StudentEstimate(float(alone.mean()), float(sem), n_replicates - 1)
+    return StudentEstimate(float(alone.sum()), float(sem), n_replicates - 1)

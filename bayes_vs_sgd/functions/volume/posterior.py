@@ -9,7 +9,8 @@ from jaxtyping import Float, Int, UInt8, UInt32
 from scipy.special import logsumexp
 
 from ...types import Estimate
-from ..comparison.sampled import effective_draws
+from ..comparison.alignment import Alignment
+from ..comparison.sampled import Sampled
 from ..patterns import pack_bits, unpack
 from ..table import count_rows, find_rows
 
@@ -140,9 +141,18 @@ class FunctionPosterior:
     @property
     def n_effective(self) -> float:
         """Independent draws that would scatter as the runs do; see ``comparison.effective_draws``."""
-        if self.n_runs < 2 or not self.n_functions:
+        if self.n_runs < 2 or not np.isfinite(self.log_evidences).any():
             return 1.0
-        return max(effective_draws(self.shares @ self.shares.T), 1.0)
+        return max(self.sampled().n_effective, 1.0)
+
+    def sampled(self, alignment: Alignment | None = None) -> Sampled:
+        """The runs as replicates that count by their evidence, for ``comparison.compare``.
+
+        Args:
+            alignment: With the functions of the other side, this one first; without, over ``words``.
+        """
+        shares = self.shares if alignment is None else alignment.a(self.shares)
+        return Sampled(shares, log_evidences=self.log_evidences)
 
     def mean_of(self, values: Float[np.ndarray, "n_functions ..."]) -> Estimate:
         """The posterior mean of a property of the functions."""
