@@ -93,7 +93,7 @@ def test_both_engines_agree_on_a_translator(pairs: data.Translation) -> None:
     assert_engines_agree(module, pairs.x_train[:4])
 
 
-@pytest.mark.parametrize("name", ["characters", "pairs"])
+@pytest.mark.parametrize("name", ["characters", pytest.param("pairs", marks=pytest.mark.slow)])
 def test_the_posterior_of_sequences_is_that_of_torchs_cross_entropy(
     name: str, request: pytest.FixtureRequest
 ) -> None:

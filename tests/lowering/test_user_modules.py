@@ -22,7 +22,17 @@ def rows(name: str) -> list[np.ndarray]:
     ]
 
 
-@pytest.mark.parametrize("name", MODULES)
+# Compiling these takes longest, and each has a like that is quick.
+LONG = {
+    "tied_language_model_norm_last", "unet_step", "rotary_block", "wide_resnet_block", "gru",
+    "mixer_block", "deep_sets", "squeeze_excite", "siren",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.slow] * (name in LONG)) for name in MODULES],
+)
 def test_a_users_module_is_the_same_in_both_engines(name: str) -> None:
     module, example = MODULES[name]
     network = Network(module, example)

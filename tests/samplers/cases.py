@@ -116,6 +116,13 @@ def those(wanted: Callable[[Case], bool]) -> list[Any]:
 
 EVERY = those(lambda case: True)
 
+# Compiling these takes longest: where a law is told of samplers one by one, they are slow.
+LONG = {"adjusted_mclmc", "parallel_tempering", "chees", "ghmc"}
+LONG_ARE_SLOW = [
+    pytest.param(name, marks=[pytest.mark.slow] * (name in LONG or case.slow))
+    for name, case in CASES.items()
+]
+
 Params = dict[str, jax.Array]
 
 COVARIANCE = np.array([[2.0, 0.9, 0.0], [0.9, 1.0, -0.3], [0.0, -0.3, 0.5]])

@@ -9,7 +9,15 @@ import numpy as np
 import pytest
 
 from bayes_vs_sgd import Draws, samplers
-from tests.samplers.cases import CASES, EVERY, REGRESSION, Case, regression_start, those
+from tests.samplers.cases import (
+    CASES,
+    EVERY,
+    LONG_ARE_SLOW,
+    REGRESSION,
+    Case,
+    regression_start,
+    those,
+)
 
 
 def run(name: str, seed: int = 3, **changes: object) -> Draws:
@@ -33,7 +41,7 @@ def test_every_sampler_is_tested() -> None:
     assert {type(case.quick) for case in CASES.values()} == set(samplers.REGISTRY.values())
 
 
-@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("name", LONG_ARE_SLOW)
 def test_the_same_key_gives_the_same_draws_and_another_key_others(name: str) -> None:
     first, again, other = once(name), run(name), run(name, seed=4)
     assert (first.params["w"] == again.params["w"]).all()
@@ -60,7 +68,7 @@ def test_lp_is_the_log_density_of_the_draw(name: str) -> None:
     np.testing.assert_allclose(draws.stats["lp"], expected, rtol=1e-5, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("name", LONG_ARE_SLOW)
 def test_a_chain_does_not_depend_on_the_chains_beside_it(name: str) -> None:
     start = regression_start(CASES[name])
 
@@ -74,7 +82,7 @@ def test_a_chain_does_not_depend_on_the_chains_beside_it(name: str) -> None:
     np.testing.assert_allclose(three, twelve[:3], rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("name", LONG_ARE_SLOW)
 def test_compiled_and_eager_steps_agree(name: str) -> None:
     case = CASES[name]
     kernel = case.quick.kernel(REGRESSION, 0)
@@ -99,7 +107,10 @@ def test_double_precision_stays_double(name: str, float64: None) -> None:
     assert "float32" not in names
 
 
-@pytest.mark.parametrize("name", ["hmc", "sgld", "ghmc", "chees"])
+@pytest.mark.parametrize(
+    "name",
+    ["hmc", "sgld", *(pytest.param(name, marks=pytest.mark.slow) for name in ("ghmc", "chees"))],
+)
 def test_draws_of_doubles_are_doubles(name: str, float64: None) -> None:
     initial = jax.tree.map(lambda a: jnp.asarray(a, jnp.float64), regression_start(CASES[name]))
     draws = run(name, initial=initial, n_warmup=20, n_draws=5)

@@ -127,7 +127,7 @@ def test_linear_regression_has_its_moments(name: str) -> None:
         check_moments(Draws(jax.tree.map(lambda a: 1.15 * a, draws.params)))
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("name", SLOW_NESTED)
 def test_runs_are_laid_out_as_chains_and_repeat_themselves(name: str) -> None:
     draws, again, other = once(name), run(name), run(name, seed=2)
     n = {"smc": 300, "nested": 1000}[name]

@@ -19,11 +19,12 @@ from .tiny import TINY, study
 @pytest.mark.parametrize(
     ("axis", "arguments", "arms", "places"),
     [
-        (
+        pytest.param(
             "epochs",
             ["--epochs", "1", "5", "20", "100", "200"],
             {"sgd", "draw", "bma"},
             {1, 5, 20, 100, 200},
+            marks=pytest.mark.slow,
         ),
         ("samples", ["--samples", "20", "30", "50"], {"sgd", "map"}, {20, 30, 50}),
     ],
@@ -97,6 +98,7 @@ def test_every_arm_is_found_and_stored_with_all_its_losses(tmp_path: Path) -> No
     assert found == set(config.arm_names)
 
 
+@pytest.mark.slow
 def test_variants_and_the_capacity_stand_in_the_report(tmp_path: Path) -> None:
     out = tmp_path / "run"
     study(

@@ -117,6 +117,7 @@ def test_a_dry_run_computes_nothing(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert not (tmp_path / "none").exists()
 
 
+@pytest.mark.slow
 def test_images_become_two_classes(tmp_path: Path) -> None:
     arguments = ["--data", "digits", "--n-train", "20", "--n-test", "30", "--hidden", "8"]
     arguments += ["--estimators", "splitting", "--n-sgd", "40", "--sgd", "adam lr=0.01 batch=5"]

@@ -220,6 +220,7 @@ def divergence(params: Any, data: Any) -> jax.Array:
     return (at * gaps + (1 - at) * others).mean()
 
 
+@pytest.mark.slow
 def test_tilted_rays_find_the_mass_of_a_network_of_75_parameters_that_plain_rays_miss() -> None:
     """Against prior draws whose whole segment to the centre predicts almost what the centre does."""
     prior, cutoff = priors.FanIn(1.0, bias_std=1.0), 0.1

@@ -39,7 +39,10 @@ def estimate(
     )
 
 
-@pytest.mark.parametrize("name", ESTIMATORS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.slow] * ("elliptical" in name)) for name in ESTIMATORS],
+)
 def test_the_evidence_and_the_posterior_of_correlated_orthants(name: str) -> None:
     n = 10
     found = estimate(equicorrelated(n), ESTIMATORS[name])
@@ -51,7 +54,9 @@ def test_the_evidence_and_the_posterior_of_correlated_orthants(name: str) -> Non
     assert abs(one.value[0] - (n + 1) / (n + 2)) < 4 * one.sem[0]
 
 
-@pytest.mark.parametrize("name", ["splitting", "tempered elliptical"])
+@pytest.mark.parametrize(
+    "name", [pytest.param("splitting", marks=pytest.mark.slow), "tempered elliptical"]
+)
 def test_rare_events_that_rejection_cannot_see(name: str) -> None:
     found = estimate(orthant(24), ESTIMATORS[name])
     assert abs(found.log_evidence.value + 24 * np.log(2)) < 4 * found.log_evidence.sem
@@ -60,6 +65,7 @@ def test_rare_events_that_rejection_cannot_see(name: str) -> None:
     assert abs(one.value[0] - 0.5) < 4 * one.sem[0]
 
 
+@pytest.mark.slow
 def test_the_width_of_the_prior_counts() -> None:
     """w₁ > |w₂| for w₁ ~ N(0, 1), w₂ ~ N(0, 9), as two rows; w₂ has the sign of the test row."""
     x = np.array([[1.0, 1.0], [1.0, -1.0]])
