@@ -66,7 +66,9 @@ def unpack(
     per_word, bits = _inputs_a_word(n_classes), _bits(n_classes)
     shifts = np.arange(per_word - 1, -1, -1, dtype=np.uint32) * np.uint32(bits)
     fields = (words[..., None] >> shifts) & np.uint32(2**bits - 1)
-    return fields.reshape(*words.shape[:-1], -1)[..., :n_inputs].astype(np.uint8)
+    return fields.reshape(*words.shape[:-1], words.shape[-1] * per_word)[..., :n_inputs].astype(
+        np.uint8
+    )
 
 
 def as_text(pattern: UInt8[np.ndarray, " n"]) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 import jinja2
 
 from ..runs import RunFolder
-from . import sweep, volume
+from . import simplicity, sweep, volume
 from .figures import svg
 
 _TEMPLATES = jinja2.Environment(
@@ -19,6 +19,7 @@ _TEMPLATES = jinja2.Environment(
 _KINDS = {
     "axis": ("sweep.html.jinja", sweep.content),
     "log_evidence": ("volume.html.jinja", volume.content),
+    "priors": ("simplicity.html.jinja", simplicity.content),
 }
 
 
@@ -38,8 +39,8 @@ def write(folder: RunFolder) -> Path:
     kind = next((name for name in _KINDS if name in verdict), None)
     if kind is None:
         raise ValueError(
-            f"{folder.path} holds a run of {config['study']} with neither a sweep along an axis nor function "
-            "volumes, of which there is no report; it may be of an earlier version."
+            f"{folder.path} holds a run of {config['study']} with neither a sweep along an axis nor functions, "
+            "of which there is no report; it may be of an earlier version."
         )
     template, content = _KINDS[kind]
     drawn, filling = content(folder, verdict)

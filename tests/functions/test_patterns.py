@@ -139,3 +139,7 @@ def test_packing_can_be_compiled() -> None:
     classes = np.random.default_rng(4).integers(0, 10, (3, 20))
     compiled = jax.jit(patterns.pack, static_argnums=1)(jnp.asarray(classes), 10)
     np.testing.assert_array_equal(compiled, patterns.pack_bits(classes, 10))
+
+
+def test_a_table_without_functions_has_no_patterns() -> None:
+    assert FunctionCounts.empty(128).patterns.shape == (0, 128)

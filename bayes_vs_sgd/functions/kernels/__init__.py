@@ -8,6 +8,7 @@ from .layers import Kernels
 from .linearized import gradient_flow, trained_distribution
 from .matrices import Architecture, kernel_matrices
 from .moments import MOMENTS, Moments
+from .phase import Phase, phase
 from .regression import GaussianPrediction, kernel_regression
 
 __all__ = [
@@ -18,11 +19,13 @@ __all__ = [
     "GaussianPrediction",
     "Kernels",
     "Moments",
+    "Phase",
     "alignment",
     "empirical_ntk",
     "gradient_flow",
     "kernel_matrices",
     "kernel_regression",
     "output_mean",
+    "phase",
     "trained_distribution",
 ]

@@ -1,0 +1,243 @@
+"""From counted functions to one table and one verdict."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import jax
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from bayes_vs_sgd import Estimate, functions
+from bayes_vs_sgd.functions import FunctionCounts, comparison, complexity, kernels
+
+from .config import Config
+
+# Functions of the table, the most probable of each prior, each found twice at least.
+_MOST_ROWS = 20_000
+# Uniformly random functions, whose mean complexity needs no more.
+_MOST_RANDOM = 100_000
+
+Finding = Literal["simpler", "not simpler", "undecided"]
+
+
+def table(config: Config, found: Mapping[float, FunctionCounts]) -> pd.DataFrame:
+    """A row for a function of a prior that was found at least twice, the most probable first."""
+    parts = []
+    for sigma_w, counts in found.items():
+        twice = counts.counts >= 2
+        kept = FunctionCounts(counts.words[twice], counts.counts[twice], counts.n_inputs)
+        kept = kept.largest(_MOST_ROWS)
+        patterns, n = kept.patterns, counts.total
+        p = kept.counts / n
+        part = pd.DataFrame(
+            {
+                "sigma_w": sigma_w,
+                "function": [functions.as_text(row) for row in patterns],
+                "count": kept.counts,
+                "p": p,
+                "p_sem": np.sqrt(p * (1 - p) / n),
+                "complexity": complexity.measure(config.complexity, patterns),
+                "ones": patterns.sum(axis=1, dtype=np.int64),
+            }
+        )
+        parts.append(part.sort_values(["count", "function"], ascending=[False, True]))
+    return pd.concat(parts, ignore_index=True)
+
+
+def verdict(
+    config: Config, found: Mapping[float, FunctionCounts], perceptron: FunctionCounts
+) -> dict[str, Any]:
+    """What every prior prefers, beside uniformly random functions; and the perceptron's theorem."""
+    uniform, histogram = random_functions(config)
+    result: dict[str, Any] = {
+        "complexity": config.complexity,
+        "unit": complexity.MEASURES[config.complexity].unit,
+        "level": config.level,
+        "uniform": {
+            "mean_complexity": uniform.value,
+            "mean_complexity_sem": uniform.sem,
+            "histogram": histogram,
+        },
+        "priors": [of_prior(config, value, counts, uniform) for value, counts in found.items()],
+        "perceptron": of_perceptron(config, perceptron),
+    }
+    return result | {"statement": statement(result)}
+
+
+def random_functions(config: Config) -> tuple[Estimate, dict[str, list[float]]]:
+    """Mean complexity of functions whose every value is a fair coin, and its distribution."""
+    n = min(config.n_draws, _MOST_RANDOM)
+    rng = np.random.default_rng([config.seed, *b"uniform"])
+    patterns = rng.integers(0, 2, (n, 2**config.n_variables), dtype=np.uint8)
+    values = complexity.measure(config.complexity, patterns)
+    return mean_of(values, np.ones(n, np.int64)), distribution(values, np.ones(n, np.int64))
+
+
+def mean_of(values: np.ndarray, counts: np.ndarray) -> Estimate:
+    """Mean of a property over independent draws, with its standard error."""
+    n = int(counts.sum())
+    mean = float(values @ counts / n)
+    spread = float((values - mean) ** 2 @ counts / max(n - 1, 1))
+    return Estimate(mean, float(np.sqrt(spread / n)))
+
+
+def distribution(values: np.ndarray, counts: np.ndarray) -> dict[str, list[float]]:
+    """Every distinct value with its share of the draws."""
+    distinct, places = np.unique(values.round(9), return_inverse=True)
+    shares = np.bincount(places, weights=counts, minlength=len(distinct)) / counts.sum()
+    return {"value": distinct.tolist(), "share": shares.tolist()}
+
+
+def of_prior(
+    config: Config, sigma_w: float, counts: FunctionCounts, uniform: Estimate
+) -> dict[str, Any]:
+    """One prior: how much simpler its functions are, how P(f) goes with K(f), and T."""
+    patterns = counts.patterns
+    values = complexity.measure(config.complexity, patterns)
+    ones = patterns.sum(axis=1, dtype=np.int64)
+    mean = mean_of(values, counts.counts)
+    gap = Estimate(uniform.value - mean.value, float(np.hypot(uniform.sem, mean.sem)))
+    reach = float(stats.norm.ppf((1 + config.level) / 2)) * gap.sem
+    constant = float(counts.counts[(ones == 0) | (ones == counts.n_inputs)].sum() / counts.total)
+    in_phase = kernels.phase(
+        getattr(jax.nn, config.activation), weight_std=sigma_w, bias_std=config.sigma_b
+    )
+    unseen = comparison.unseen_mass(comparison.Sampled.independent(counts.counts, n_replicates=2))
+    entropy = mean_of(complexity.entropy(patterns), counts.counts)
+    return {
+        "sigma_w": sigma_w,
+        "slope_of_distances": in_phase.slope,
+        "phase": in_phase.name,
+        "n_draws": counts.total,
+        "n_functions": counts.n_functions,
+        "unseen_mass": unseen.value,
+        "unseen_mass_sem": unseen.sem,
+        "p_constant": constant,
+        "p_constant_sem": float(np.sqrt(constant * (1 - constant) / counts.total)),
+        "mean_entropy": entropy.value,
+        "mean_entropy_sem": entropy.sem,
+        "mean_complexity": mean.value,
+        "mean_complexity_sem": mean.sem,
+        "gap": gap.value,
+        "gap_sem": gap.sem,
+        "gap_lower": gap.value - reach,
+        "gap_upper": gap.value + reach,
+        "finding": finding(gap.value - reach, gap.value + reach),
+        "histogram": distribution(values, counts.counts),
+        "ones": np.bincount(ones, weights=counts.counts, minlength=counts.n_inputs + 1).tolist(),
+        **ranks(config, counts, values),
+        **envelope(config, counts, values),
+    }
+
+
+def finding(lower: float, upper: float) -> Finding:
+    """Whether the prior's functions are simpler than random ones, as far as the interval says."""
+    if lower > 0:
+        return "simpler"
+    return "not simpler" if upper <= 0 else "undecided"
+
+
+def ranks(config: Config, counts: FunctionCounts, values: np.ndarray) -> dict[str, Any]:
+    """Spearman's correlation of P and K, or why there is none."""
+    names = ("spearman", "spearman_sem", "spearman_lower", "spearman_upper", "n_ranked")
+    try:
+        rho = complexity.rank_correlation(
+            counts.counts,
+            counts.total,
+            values,
+            least_count=config.least_count,
+            n_bootstrap=config.n_bootstrap,
+            level=config.level,
+            seed=config.seed,
+        )
+    except ValueError as error:
+        return dict.fromkeys(names) | {"no_spearman": str(error)}
+    numbers = (rho.estimate.value, rho.estimate.sem, rho.low, rho.high, rho.n_functions)
+    return dict(zip(names, numbers, strict=True)) | {"no_spearman": None}
+
+
+def envelope(config: Config, counts: FunctionCounts, values: np.ndarray) -> dict[str, Any]:
+    """The upper envelope log₂ P ≤ −a·K − b, or why there is none."""
+    names = (
+        "envelope_a", "envelope_a_sem", "envelope_b", "envelope_b_sem", "envelope_excess",
+        "envelope_from", "envelope_to",
+    )  # fmt: skip
+    try:
+        line = complexity.levin_envelope(
+            counts.counts,
+            counts.total,
+            values,
+            least_count=config.least_count,
+            n_bootstrap=config.n_bootstrap,
+            seed=config.seed,
+        )
+    except ValueError as error:
+        return dict.fromkeys(names) | {"no_envelope": str(error)}
+    numbers = (
+        line.slope.value,
+        line.slope.sem,
+        line.intercept.value,
+        line.intercept.sem,
+        line.mean_excess,
+        *line.complexities[[0, -1]].tolist(),
+    )
+    return dict(zip(names, numbers, strict=True)) | {"no_envelope": None}
+
+
+def of_perceptron(config: Config, counts: FunctionCounts) -> dict[str, Any]:
+    """The number T of ones beside the theorem's uniform law: Pearson's χ² and the largest share."""
+    patterns = counts.patterns
+    ones = np.bincount(
+        patterns.sum(axis=1, dtype=np.int64), weights=counts.counts, minlength=counts.n_inputs + 1
+    )
+    # T = 2ⁿ is impossible: the input 0 is mapped to 0.
+    test = stats.chisquare(ones[:-1])
+    entropy = mean_of(complexity.entropy(patterns), counts.counts)
+    return {
+        "n_draws": counts.total,
+        "n_functions": counts.n_functions,
+        "ones": ones.tolist(),
+        "chi_squared": float(test.statistic),
+        "degrees_of_freedom": counts.n_inputs - 1,
+        "p_value": float(test.pvalue),
+        "mean_entropy": entropy.value,
+        "mean_entropy_sem": entropy.sem,
+    }
+
+
+def statement(found: Mapping[str, Any]) -> str:
+    """The verdict in words, a line a prior; the perceptron last."""
+    uniform, unit, percent = found["uniform"], found["unit"], 100 * found["level"]
+    lines = [
+        f"A uniformly random function has a complexity of {uniform['mean_complexity']:.2f} ± "
+        f"{uniform['mean_complexity_sem']:.2f} {unit} ({found['complexity'].replace('_', ' ')}; ± one standard "
+        f"error; intervals are of {percent:g} % each)."
+    ]
+    lines += [of_one(row, unit) for row in found["priors"]]
+    perceptron = found["perceptron"]
+    lines.append(
+        f"Perceptron without bias: by the theorem T is uniform on 0 … {perceptron['degrees_of_freedom']}; "
+        f"χ² = {perceptron['chi_squared']:.1f} with {perceptron['degrees_of_freedom']} degrees of freedom, "
+        f"p = {perceptron['p_value']:.3f}."
+    )
+    return "\n".join(lines)
+
+
+def of_one(row: Mapping[str, Any], unit: str) -> str:
+    """What is said of one prior."""
+    text = {
+        "simpler": f"simpler than random functions by {row['gap']:.2f} {unit} ({row['gap_lower']:.2f} to "
+        f"{row['gap_upper']:.2f})",
+        "not simpler": f"not simpler than random functions: the difference is {row['gap']:.2f} {unit} "
+        f"({row['gap_lower']:.2f} to {row['gap_upper']:.2f})",
+        "undecided": f"as simple as random functions as far as can be said: the difference is {row['gap']:.2f} "
+        f"{unit} ({row['gap_lower']:.2f} to {row['gap_upper']:.2f})",
+    }[row["finding"]]
+    line = f"σ_w = {row['sigma_w']:g} ({row['phase']}, χ = {row['slope_of_distances']:.2f}): {text}"
+    if row["envelope_a"] is None:
+        return f"{line}; too few functions were found often enough for an envelope."
+    return (
+        f"{line}; log₂ P(f) ≤ −a·K(f) − b with a = {row['envelope_a']:.3f} ± {row['envelope_a_sem']:.3f}, b = "
+        f"{row['envelope_b']:.1f} ± {row['envelope_b_sem']:.1f}."
+    )
