@@ -147,6 +147,7 @@ def test_sequences_train_as_in_a_plain_torch_loop(
     assert trained.stats["test_error"][-1, -1] == pytest.approx(np.mean(shares), rel=1e-9)
 
 
+@pytest.mark.slow
 def test_translations_are_predicted_averaged_and_judged(pairs: data.Translation) -> None:
     network = network_of(pairs)
     trained = sgd.train(

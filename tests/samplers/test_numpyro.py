@@ -111,6 +111,7 @@ def test_trees_that_are_cut_off_are_counted(backend: str) -> None:
     assert diagnostics.sampler_summary(draws.stats)["n_at_max_tree_depth"] == 80
 
 
+@pytest.mark.slow
 def test_a_thinned_draw_counts_a_tree_cut_off_on_its_way() -> None:
     sampler = samplers.NUTS(max_tree_depth=2, step_size=0.5)
     whole, thinned = (

@@ -196,7 +196,8 @@ def test_the_images_of_a_paper_run_from_end_to_end(preset: str, tmp_path: Path) 
     assert set(finished(tmp_path / "run")["arms"]) == set(config.arm_names)
 
 
-@pytest.mark.parametrize("preset", [pytest.param("paper", marks=pytest.mark.slow), "paper-cnn"])
+@pytest.mark.slow
+@pytest.mark.parametrize("preset", ["paper", "paper-cnn"])
 def test_the_networks_of_a_paper_learn_from_where_they_start(preset: str, tmp_path: Path) -> None:
     """As they do not where the gains of normalizations begin at 0."""
     config = tiny(preset, tmp_path, depth=1, width=2, label_noise=0.0)

@@ -32,7 +32,7 @@ def test_erf_has_the_variance_and_the_slope_of_the_kernels_recursion(
     """The kernel of two close inputs: their squared distance grows by χ a layer."""
     found = phase(jax.scipy.special.erf, weight_std=weight_std, bias_std=bias_std)
     assert found.name == ("chaotic" if weight_std > 1 else "ordered")
-    deep = FullyConnected(400, weight_std, bias_std, "erf")
+    deep = FullyConnected(60, weight_std, bias_std, "erf")
     # An input whose first variance is q* already.
     one = (max(found.variance - bias_std**2, 0) / weight_std**2) ** 0.5
     assert float(deep.kernels(np.array([[one]])).nngp[0, 0]) == pytest.approx(found.variance)

@@ -30,6 +30,9 @@ ESTIMATORS = {
     "reweighting": Reweighting(sharpness=3.0, n_particles=128, n_warmup=20, n_draws=30),
 }
 
+# Compiling these takes longest, and each has a like that is quick.
+LONG = {"elliptical", "tempered elliptical", "reweighting"}
+
 
 def estimate(
     problem: ZeroOne, estimator: functions.Estimator, seed: int = 0
@@ -41,7 +44,7 @@ def estimate(
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(name, marks=[pytest.mark.slow] * ("elliptical" in name)) for name in ESTIMATORS],
+    [pytest.param(name, marks=[pytest.mark.slow] * (name in LONG)) for name in ESTIMATORS],
 )
 def test_the_evidence_and_the_posterior_of_correlated_orthants(name: str) -> None:
     n = 10
