@@ -13,7 +13,7 @@ import zarr
 from torch import nn
 
 from bayes_vs_sgd import Dataset, Draws, Network, priors, sgd, storage
-from bayes_vs_sgd.sgd import run, wave
+from bayes_vs_sgd.sgd import chunk, run, wave
 from bayes_vs_sgd.types import StoppedChainWarning
 from tests.killed import MOMENTS, Killed, killed, whole_and_resumed
 
@@ -120,6 +120,35 @@ def test_whatever_is_trained_goes_on_where_it_was_killed(
     assert all(on_disk) if "in_memory" in variant else not any(on_disk)
     if name == "stopping early":
         assert len(set(found.stats["step"][:, -1])) > 2
+
+
+def test_sums_go_on_in_the_order_of_memory_they_began_in(network: Network, tmp_path: Path) -> None:
+    """A matrix product of another order may round otherwise, on some processors."""
+    variant = VARIANTS["draws of swag, and an optimiser without a state"]
+    begun, went_on = [], []
+    of_state = chunk.Chunk.of_state.__func__
+
+    def noted(cls: type, *args: Any) -> chunk.Chunk:
+        found = of_state(cls, *args)
+        begun.append(strides(chunk.Chunk(args[0], args[1], dict(found.params), args[2])))
+        went_on.append(strides(found))
+        return found
+
+    def strides(one: chunk.Chunk) -> dict[str, tuple[int, ...]]:
+        return {
+            f"{name} {part}": value.stride()
+            for name, sums in one._sums.items()
+            for part, value in sums.items()
+        }
+
+    with killed("in the state", 9), pytest.raises(Killed):
+        train(network, tmp_path / "run", **variant)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(chunk.Chunk, "of_state", classmethod(noted))
+        train(network, tmp_path / "run", **variant)
+    assert went_on == begun != []
+    orders = {name: value for name, value in went_on[0].items() if "mean" in name}
+    assert orders["0.weight mean"] != (24, 4, 1)
 
 
 def test_a_failed_network_is_named_again_by_whoever_goes_on(
