@@ -154,17 +154,14 @@ def _part(pooled: tuple[_Pooled, _Pooled], chosen: tuple[Mask, Mask]) -> Part:
 
 
 def _scaled(part: Part, p: Sampled, q: Sampled, kept: tuple[Mask, Mask]) -> Part:
-    """The part that measures, counted by its share of the evidence of all that are kept.
+    """The part that measures, counted by its share, of draws or of evidence, in all that are kept.
 
-    Scaled to the sum 1 by itself, a part of one replicate would count alike whatever its evidence; so
+    Scaled to the sum 1 by itself, a part of one replicate would count alike whatever its share; so
     scaled, the mean over all folds of what is linear is that of the pooled distribution.
     """
 
     def factor(sampled: Sampled, chosen: Mask, kept: Mask) -> float:
-        if sampled.log_evidences is None:
-            return 1.0
-        shares = sampled.shares
-        return float(shares[chosen].mean() / shares[kept].mean())
+        return float(sampled.shares[chosen].mean() / sampled.shares[kept].mean())
 
     return replace(
         part,
