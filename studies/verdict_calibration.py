@@ -87,10 +87,8 @@ def main(config: Config) -> None:
     runs.run_cells(grid, lambda cell: compute(config, cell), folder, executor=config.executor)
     table = rates(config, grid, folder)
     verdict = conclusion(config, table)
-    folder.write_text("summary.csv", table.to_csv(index=False))
-    folder.write_json("verdict.json", verdict)
-    folder.write_json(
-        "provenance.json", runs.provenance_of(config, config.seed, time.perf_counter() - started)
+    runs.write_results(
+        folder, config, table=table, verdict=verdict, seed=config.seed, started=started
     )
     print("\n" + table_text(table) + "\n")
     for sentence in verdict["statements"]:
@@ -104,11 +102,9 @@ def prepare(config: Config) -> None:
     Raises:
         UserError: A setting or the device is not possible.
     """
-    try:
+    with runs.refusals():
         check(config)
         samplers.use_devices(config.device)
-    except (ValueError, RuntimeError) as error:
-        raise runs.UserError(str(error)) from error
 
 
 def check(config: Config) -> None:

@@ -35,12 +35,9 @@ def curves(table: pd.DataFrame, verdict: Mapping[str, Any], metrics: Sequence[st
     names = [n for n in in_order(table["arm"]) if split_variant(n)[1] is None]
     table = table[table["arm"].isin(names)]
     shown = [m for m in metrics if (table["metric"] == m).any()]
-    n_columns = min(3, len(shown))
-    n_rows = math.ceil(len(shown) / n_columns)
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(4.2 * n_columns, 3.9 * n_rows + 0.4), layout="constrained")
-        axes = np.ravel(figure.subplots(n_rows, n_columns, squeeze=False))
-        for axis, metric in zip(axes, shown, strict=False):
+        figure, axes = panels(len(shown), size=(4.2, 3.9))
+        for axis, metric in zip(axes, shown, strict=True):
             _draw_curves(axis, table[table["metric"] == metric], names)
             _mark_threshold(axis, verdict)
             _label_places(axis, table["complexity"])
@@ -50,9 +47,7 @@ def curves(table: pd.DataFrame, verdict: Mapping[str, Any], metrics: Sequence[st
             if is_log:
                 _log_scale(axis)
             axis.set(xlabel=verdict["axis"]["label"], ylabel=METRICS[metric])
-        for axis in axes[len(shown) :]:
-            axis.set_visible(False)
-        _legend(figure, axes[: len(shown)])
+        legend(figure, axes)
     return figure
 
 
@@ -75,7 +70,7 @@ def variants(rows: Sequence[Mapping[str, Any]]) -> Figure:
                 )
                 axis.set(xscale="log", xlabel=names[kind], ylabel=f"second rise, {METRICS[metric]}")
                 axis.set_ylim(bottom=0)
-        _legend(figure, np.ravel(axes))
+        legend(figure, np.ravel(axes))
     return figure
 
 
@@ -211,7 +206,39 @@ def _look(name: str) -> tuple[Any, str]:
     return colors[place], _MARKERS[place % len(_MARKERS)]
 
 
-def _legend(figure: Figure, axes: Any) -> None:
+def panels(
+    n: int,
+    *,
+    size: tuple[float, float],
+    n_columns: int = 3,
+    labels: tuple[str, str] | None = None,
+) -> tuple[Figure, list[Any]]:
+    """A figure of ``n`` panels in rows of at most ``n_columns``, with room for a legend below.
+
+    Args:
+        n: Panels, at least 1.
+        size: Width and height of one, in inches.
+        n_columns: Panels a row at most.
+        labels: Of axes that all panels share, x then y; they stand at the lowest panel of each column
+            and at the first of each row. Without, every panel has axes of its own.
+    """
+    n_columns = min(n_columns, n)
+    n_rows = math.ceil(n / n_columns)
+    figure = Figure(figsize=(size[0] * n_columns, size[1] * n_rows + 0.4), layout="constrained")
+    share = labels is not None
+    every = np.ravel(figure.subplots(n_rows, n_columns, squeeze=False, sharex=share, sharey=share))
+    for panel in every[n:]:
+        panel.set_visible(False)
+    if labels is not None:
+        for panel in every[max(n - n_columns, 0) : n]:
+            panel.xaxis.set_tick_params(labelbottom=True)
+            panel.set_xlabel(labels[0])
+        for panel in every[:n:n_columns]:
+            panel.set_ylabel(labels[1])
+    return figure, list(every[:n])
+
+
+def legend(figure: Figure, axes: Any) -> None:
     """One legend for all panels below them."""
     entries: dict[str, Any] = {}
     for axis in axes:

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ..runs import RunFolder
-from .figures import STYLE
+from .figures import STYLE, legend, panels
 
 Figures = dict[str, Any]
 # Functions of the table of the page, for each prior.
@@ -31,45 +31,35 @@ def content(folder: RunFolder, verdict: Mapping[str, Any]) -> tuple[Figures, dic
 
 def bias(table: pd.DataFrame, verdict: Mapping[str, Any], settings: Mapping[str, Any]) -> Figure:
     """P(f) over K(f), a panel for each prior, with the upper envelope over what it was fitted to."""
-    rows = verdict["priors"]
-    n_columns = min(3, len(rows))
-    n_rows = -(-len(rows) // n_columns)
+    rows, least = verdict["priors"], settings["least_count"]
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(3.9 * n_columns, 3.4 * n_rows + 0.4), layout="constrained")
-        panels = np.ravel(
-            figure.subplots(n_rows, n_columns, sharex=True, sharey=True, squeeze=False)
-        )
-        for panel, row in zip(panels, rows, strict=False):
-            own = table[table["sigma_w"] == row["sigma_w"]]
-            panel.scatter(
-                own["complexity"], own["p"], s=7, alpha=0.35, linewidth=0, rasterized=True,
-                label="a function found twice or more",
-            )  # fmt: skip
-            least = settings["least_count"]
-            panel.axhline(
-                least / row["n_draws"], color="0.5", linestyle=":",
-                label=f"{least} draws: functions above count for the envelope",
-            )  # fmt: skip
-            panel.set(yscale="log", title=title(row))
-            if row["envelope_a"] is not None:
-                k = np.array([row["envelope_from"], row["envelope_to"]])
-                line = 2 ** (-row["envelope_a"] * k - row["envelope_b"])
-                panel.plot(k, line, color="C3", label="upper envelope 2^(−aK−b)")
-            if own.empty:
-                panel.text(
-                    0.5, 0.5, "no function was\nfound twice", transform=panel.transAxes, ha="center",
-                    va="center", color="0.4",
-                )  # fmt: skip
-        for panel in panels[len(rows) :]:
-            panel.set_visible(False)
-        for place, panel in enumerate(panels[: len(rows)]):
-            if place % n_columns == 0:
-                panel.set_ylabel("P(f)")
-            if place + n_columns >= len(rows):
-                panel.xaxis.set_tick_params(labelbottom=True)
-                panel.set_xlabel(axis_of(verdict), fontsize=8)
-        _legend(figure, panels[: len(rows)])
+        figure, axes = panels(len(rows), size=(3.9, 3.4), labels=(axis_of(verdict), "P(f)"))
+        for panel, row in zip(axes, rows, strict=True):
+            _draw_bias(panel, table[table["sigma_w"] == row["sigma_w"]], row, least)
+        legend(figure, axes)
     return figure
+
+
+def _draw_bias(panel: Any, own: pd.DataFrame, row: Mapping[str, Any], least: int) -> None:
+    panel.scatter(
+        own["complexity"], own["p"], s=7, alpha=0.35, linewidth=0, rasterized=True,
+        label="a function found twice or more",
+    )  # fmt: skip
+    panel.axhline(
+        least / row["n_draws"], color="0.5", linestyle=":",
+        label=f"{least} draws: functions above count for the envelope",
+    )  # fmt: skip
+    panel.set(yscale="log", title=title(row))
+    fit = row["envelope"]
+    if fit is not None:
+        k = np.array([fit["from"], fit["to"]])
+        line = 2 ** (-fit["a"] * k - fit["b"])
+        panel.plot(k, line, color="C3", label="upper envelope 2^(−aK−b)")
+    if own.empty:
+        panel.text(
+            0.5, 0.5, "no function was\nfound twice", transform=panel.transAxes, ha="center",
+            va="center", color="0.4",
+        )  # fmt: skip
 
 
 def complexities(verdict: Mapping[str, Any]) -> Figure:
@@ -166,13 +156,3 @@ def colors(verdict: Mapping[str, Any]) -> Any:
 def _steps(axis: Any, histogram: Mapping[str, Any], **look: Any) -> None:
     value, share = np.array(histogram["value"]), np.cumsum(histogram["share"])
     axis.step(np.append(value[0], value), np.append(0, share), where="post", **look)
-
-
-def _legend(figure: Figure, panels: Any) -> None:
-    entries: dict[str, Any] = {}
-    for panel in panels:
-        for handle, text in zip(*panel.get_legend_handles_labels(), strict=True):
-            entries.setdefault(text, handle)
-    figure.legend(
-        list(entries.values()), list(entries), loc="outside lower center", ncols=3, frameon=False
-    )

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from .. import diagnostics
 from ..runs import RunFolder
-from .figures import STYLE, svg
+from .figures import STYLE, legend, panels, svg
 
 Figures = dict[str, Any]
 # Functions in the table of the page, and points of a scatter plot.
@@ -37,22 +37,12 @@ def content(folder: RunFolder, verdict: Mapping[str, Any]) -> tuple[Figures, dic
 def scatter(table: pd.DataFrame, verdict: Mapping[str, Any]) -> Figure:
     """log₁₀ P_SGD over log₁₀ P_B, a panel for each way to train, one standard error on both axes."""
     names = list(verdict["comparison"])
-    n_columns = min(2, len(names))
-    n_rows = -(-len(names) // n_columns)
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(4.8 * n_columns, 4.3 * n_rows), layout="constrained")
-        panels = np.ravel(figure.subplots(n_rows, n_columns, squeeze=False))
-        for panel, name in zip(panels, names, strict=False):
+        figure, axes = panels(len(names), n_columns=2, size=(4.8, 4.3))
+        for panel, name in zip(axes, names, strict=True):
             _draw_scatter(panel, table, name)
             panel.set_title(verdict["comparison"][name]["label"], fontsize=10)
-        for panel in panels[len(names) :]:
-            panel.set_visible(False)
-        figure.legend(
-            *panels[0].get_legend_handles_labels(),
-            loc="outside lower center",
-            ncols=3,
-            frameon=False,
-        )
+        legend(figure, axes)
     return figure
 
 
@@ -113,14 +103,13 @@ def complexity(
 ) -> Figure:
     """Probability over complexity, for the posterior and every way to train."""
     columns = {"p_posterior": "posterior"} | {f"p_sgd_{n}": text for n, text in labels.items()}
-    n_columns = min(3, len(columns))
-    n_rows = -(-len(columns) // n_columns)
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(3.6 * n_columns, 3.1 * n_rows), layout="constrained")
-        panels = np.ravel(
-            figure.subplots(n_rows, n_columns, sharex=True, sharey=True, squeeze=False)
+        shared = (
+            f"complexity ({settings['complexity'].replace('_', ' ')})",
+            "probability of a function",
         )
-        for panel, (column, text) in zip(panels, columns.items(), strict=False):
+        figure, axes = panels(len(columns), size=(3.6, 3.1), labels=shared)
+        for panel, (column, text) in zip(axes, columns.items(), strict=True):
             rows = table[table[column] > 0].nlargest(_MOST_POINTS, column)
             points = panel.scatter(
                 rows["complexity"], rows[column], c=rows["test_error"], s=8, cmap="viridis", vmin=0,
@@ -128,11 +117,7 @@ def complexity(
             )  # fmt: skip
             panel.set_yscale("log")
             panel.set_title(text, fontsize=9)
-        for panel in panels[len(columns) :]:
-            panel.set_visible(False)
-        figure.supxlabel(f"complexity ({settings['complexity'].replace('_', ' ')})")
-        figure.supylabel("probability of a function")
-        figure.colorbar(points, ax=list(panels), label="test error")
+        figure.colorbar(points, ax=axes, label="test error")
     return figure
 
 

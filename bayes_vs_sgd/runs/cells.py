@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 from .executors import EXECUTORS
@@ -22,6 +23,10 @@ class Cell:
 
     key: str
     settings: Mapping[str, Any]
+
+    def seed(self, root: int) -> int:
+        """A seed that depends on the root of the run's randomness and on the cell's name alone."""
+        return int(np.random.SeedSequence([root, *self.key.encode()]).generate_state(1)[0])
 
 
 def run_cells(

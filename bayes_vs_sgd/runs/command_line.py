@@ -1,9 +1,10 @@
 """What every study's command line shares: presets, the run's options, and how it ends."""
 
 import argparse
+import contextlib
 import dataclasses
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
@@ -37,6 +38,19 @@ class RunOptions:
     executor: Literal["local"] = "local"
     resume: bool = False
     dry_run: bool = False
+
+
+@contextlib.contextmanager
+def refusals() -> Iterator[None]:
+    """What is refused inside, settings, devices, data or packages, is for the user to mend.
+
+    Raises:
+        UserError: In place of a ``ValueError``, ``RuntimeError`` or ``ImportError``.
+    """
+    try:
+        yield
+    except (ValueError, RuntimeError, ImportError) as error:
+        raise UserError(str(error)) from error
 
 
 def parse[ConfigT: RunOptions](

@@ -27,20 +27,16 @@ def main(config: Config) -> None:
     print(f"double descent on {study.datasets[0].name}: {len(cells)} cells → {folder.path}")
     runs.run_cells(cells, study.compute, folder, executor=config.executor)
     sweep = assemble(study, folder)
-    try:
+    with runs.refusals():
         verdict = double_descent.verdict(
             sweep, config.margins, level=config.level, epsilon=config.epsilon, seed=config.seed
         )
-    except ValueError as error:
-        raise runs.UserError(str(error)) from error
     measured = [cell for cell in cells if cell.settings["method"] == CAPACITY]
     verdict["effective_model_complexity"] = capacities(config, measured, folder)
     table = sweep.table(level=config.level, seed=config.seed)
-    folder.write_text("summary.csv", table.to_csv(index=False))
-    folder.write_json("verdict.json", verdict)
     folder.write_json("fidelity.json", fidelity(sweep))
-    folder.write_json(
-        "provenance.json", runs.provenance_of(config, config.seed, time.perf_counter() - started)
+    runs.write_results(
+        folder, config, table=table, verdict=verdict, seed=config.seed, started=started
     )
     page = report.write(folder)
     print(report.table_text(table))
@@ -54,7 +50,7 @@ def prepare(config: Config) -> tuple[str, list[Dataset]]:
     Raises:
         UserError: A setting, the device or the data are not possible.
     """
-    try:
+    with runs.refusals():
         check(config)
         device = samplers.use_devices(config.device)
         if config.model in ("cnn", "resnet18"):
@@ -77,5 +73,3 @@ def prepare(config: Config) -> tuple[str, list[Dataset]]:
                 f"{max(rows)}."
             )
         return device, datasets
-    except (ValueError, RuntimeError, ImportError) as error:
-        raise runs.UserError(str(error)) from error

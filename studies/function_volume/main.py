@@ -2,7 +2,6 @@
 
 import time
 
-import numpy as np
 import pandas as pd
 import xarray as xr
 
@@ -30,11 +29,7 @@ def main(config: Config) -> None:
     runs.run_cells(grid, lambda cell: compute(problem, cell), folder, executor=config.executor)
     results = read(problem, folder)
     rows, found = table(results), verdict(results)
-    folder.write_text("summary.csv", rows.to_csv(index=False))
-    folder.write_json("verdict.json", found)
-    folder.write_json(
-        "provenance.json", runs.provenance_of(config, config.seed, time.perf_counter() - started)
-    )
+    runs.write_results(folder, config, table=rows, verdict=found, seed=config.seed, started=started)
     page = report.write(folder)
     print("\n" + shown(rows) + "\n")
     print(found["statement"])
@@ -47,15 +42,13 @@ def prepare(config: Config) -> Problem:
     Raises:
         UserError: A setting, the device or the data are not possible.
     """
-    try:
+    with runs.refusals():
         check(config)
         samplers.use_devices(config.device)
         problem = Problem.of(config)
         # Made here, so that what cannot be exported or told apart is refused here.
         problem.zero_one  # noqa: B018
         return problem
-    except (ValueError, RuntimeError, ImportError) as error:
-        raise runs.UserError(str(error)) from error
 
 
 def cells(config: Config) -> list[runs.Cell]:
@@ -68,8 +61,7 @@ def cells(config: Config) -> list[runs.Cell]:
 
 def compute(problem: Problem, cell: runs.Cell) -> xr.DataTree:
     """One cell, whose seed depends on its name alone."""
-    entropy = [problem.config.seed, *cell.key.encode()]
-    seed = int(np.random.SeedSequence(entropy).generate_state(1)[0])
+    seed = cell.seed(problem.config.seed)
     if "estimator" in cell.settings:
         return volume(problem, cell.settings["estimator"], seed)
     return train(problem, cell.settings["training"], seed)

@@ -13,7 +13,7 @@ from bayes_vs_sgd import Network, functions, priors, report, runs, samplers
 from bayes_vs_sgd.data.boolean import boolean_inputs
 
 from .config import Config, check
-from .results import statement, table, verdict
+from .results import table, verdict
 
 PERCEPTRON = "perceptron"
 # Where a cell that was killed goes on.
@@ -40,14 +40,10 @@ def main(config: Config) -> None:
     shutil.rmtree(partial, ignore_errors=True)
     priors_found = {value: counts_of(folder.read(key(value)), config) for value in config.sigma_w}
     perceptron = counts_of(folder.read(PERCEPTRON), config)
-    folder.write_text("summary.csv", table(config, priors_found).to_csv(index=False))
-    found = verdict(config, priors_found, perceptron)
-    folder.write_json("verdict.json", found)
-    folder.write_json(
-        "provenance.json", runs.provenance_of(config, config.seed, time.perf_counter() - started)
-    )
+    rows, found = table(config, priors_found), verdict(config, priors_found, perceptron)
+    runs.write_results(folder, config, table=rows, verdict=found, seed=config.seed, started=started)
     page = report.write(folder)
-    print(f"\n{statement(found)}")
+    print(f"\n{found['statement']}")
     print(f"\n{page}   ({time.perf_counter() - started:.0f} s)")
 
 
@@ -57,11 +53,9 @@ def prepare(config: Config) -> None:
     Raises:
         UserError: A setting or the device is not possible.
     """
-    try:
+    with runs.refusals():
         check(config)
         samplers.use_devices(config.device)
-    except (ValueError, RuntimeError) as error:
-        raise runs.UserError(str(error)) from error
 
 
 def key(sigma_w: float) -> str:
@@ -78,10 +72,9 @@ def cells(config: Config) -> list[runs.Cell]:
 def describe(config: Config, grid: list[runs.Cell]) -> str:
     """What a run would compute."""
     network, _ = problem(config, config.sigma_w[0])
-    n_parameters = sum(int(np.prod(shape)) for shape in network.shapes.values())
     return (
         f"{len(grid)} cells: {config.n_draws:,} draws of each of {len(config.sigma_w)} priors of "
-        f"{n_parameters} parameters and of a perceptron, on {2**config.n_variables} inputs. Nothing was "
+        f"{network.n_parameters} parameters and of a perceptron, on {2**config.n_variables} inputs. Nothing was "
         "computed or written."
     )
 
@@ -100,11 +93,9 @@ def problem(config: Config, sigma_w: float | None) -> tuple[Network, priors.Prio
 
 def compute(config: Config, cell: runs.Cell, partial: Path) -> xr.DataTree:
     """One cell, whose seed depends on its name alone: the functions of independent draws, counted."""
-    entropy = [config.seed, *cell.key.encode()]
-    seed = int(np.random.SeedSequence(entropy).generate_state(1)[0])
     network, prior = problem(config, cell.settings.get("sigma_w"))
     counts = functions.sample_prior(
-        jax.random.key(seed),
+        jax.random.key(cell.seed(config.seed)),
         network,
         prior,
         boolean_inputs(config.n_variables),

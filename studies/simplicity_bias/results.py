@@ -1,6 +1,6 @@
 """From counted functions to one table and one verdict."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import jax
@@ -25,23 +25,23 @@ def table(config: Config, found: Mapping[float, FunctionCounts]) -> pd.DataFrame
     """A row for a function of a prior that was found at least twice, the most probable first."""
     parts = []
     for sigma_w, counts in found.items():
-        twice = counts.counts >= 2
-        kept = FunctionCounts(counts.words[twice], counts.counts[twice], counts.n_inputs)
-        kept = kept.largest(_MOST_ROWS)
-        patterns, n = kept.patterns, counts.total
-        p = kept.counts / n
+        order = np.argsort(-counts.counts, kind="stable")[:_MOST_ROWS]
+        order = order[counts.counts[order] >= 2]
+        p = counts.probability
+        kept = FunctionCounts(counts.words[order], counts.counts[order], counts.n_inputs)
+        patterns = kept.patterns
         part = pd.DataFrame(
             {
                 "sigma_w": sigma_w,
                 "function": [functions.as_text(row) for row in patterns],
                 "count": kept.counts,
-                "p": p,
-                "p_sem": np.sqrt(p * (1 - p) / n),
+                "p": p.value[order],
+                "p_sem": p.sem[order],
                 "complexity": complexity.measure(config.complexity, patterns),
                 "ones": patterns.sum(axis=1, dtype=np.int64),
             }
         )
-        parts.append(part.sort_values(["count", "function"], ascending=[False, True]))
+        parts.append(part)
     return pd.concat(parts, ignore_index=True)
 
 
@@ -99,7 +99,7 @@ def of_prior(
     mean = mean_of(values, counts.counts)
     gap = Estimate(uniform.value - mean.value, float(np.hypot(uniform.sem, mean.sem)))
     reach = float(stats.norm.ppf((1 + config.level) / 2)) * gap.sem
-    constant = float(counts.counts[(ones == 0) | (ones == counts.n_inputs)].sum() / counts.total)
+    constant = mean_of(np.isin(ones, [0, counts.n_inputs]).astype(float), counts.counts)
     in_phase = kernels.phase(
         getattr(jax.nn, config.activation), weight_std=sigma_w, bias_std=config.sigma_b
     )
@@ -113,8 +113,8 @@ def of_prior(
         "n_functions": counts.n_functions,
         "unseen_mass": unseen.value,
         "unseen_mass_sem": unseen.sem,
-        "p_constant": constant,
-        "p_constant_sem": float(np.sqrt(constant * (1 - constant) / counts.total)),
+        "p_constant": constant.value,
+        "p_constant_sem": constant.sem,
         "mean_entropy": entropy.value,
         "mean_entropy_sem": entropy.sem,
         "mean_complexity": mean.value,
@@ -140,49 +140,45 @@ def finding(lower: float, upper: float) -> Finding:
 
 def ranks(config: Config, counts: FunctionCounts, values: np.ndarray) -> dict[str, Any]:
     """Spearman's correlation of P and K, or why there is none."""
-    names = ("spearman", "spearman_sem", "spearman_lower", "spearman_upper", "n_ranked")
-    try:
+
+    def found() -> dict[str, Any]:
         rho = complexity.rank_correlation(
-            counts.counts,
-            counts.total,
-            values,
-            least_count=config.least_count,
-            n_bootstrap=config.n_bootstrap,
-            level=config.level,
-            seed=config.seed,
-        )
-    except ValueError as error:
-        return dict.fromkeys(names) | {"no_spearman": str(error)}
-    numbers = (rho.estimate.value, rho.estimate.sem, rho.low, rho.high, rho.n_functions)
-    return dict(zip(names, numbers, strict=True)) | {"no_spearman": None}
+            counts.counts, counts.total, values, least_count=config.least_count,
+            n_bootstrap=config.n_bootstrap, level=config.level, seed=config.seed,
+        )  # fmt: skip
+        return {
+            "spearman": rho.estimate.value, "spearman_sem": rho.estimate.sem,
+            "spearman_lower": rho.low, "spearman_upper": rho.high, "n_ranked": rho.n_functions,
+        }  # fmt: skip
+
+    return or_the_reason("spearman", found)
 
 
 def envelope(config: Config, counts: FunctionCounts, values: np.ndarray) -> dict[str, Any]:
-    """The upper envelope log₂ P ≤ −a·K − b, or why there is none."""
-    names = (
-        "envelope_a", "envelope_a_sem", "envelope_b", "envelope_b_sem", "envelope_excess",
-        "envelope_from", "envelope_to",
-    )  # fmt: skip
-    try:
+    """The upper envelope log₂ P ≤ −a·K − b with the complexities it is fitted to, or why there is none."""
+
+    def found() -> dict[str, Any]:
         line = complexity.levin_envelope(
-            counts.counts,
-            counts.total,
-            values,
-            least_count=config.least_count,
-            n_bootstrap=config.n_bootstrap,
-            seed=config.seed,
-        )
+            counts.counts, counts.total, values, least_count=config.least_count,
+            n_bootstrap=config.n_bootstrap, seed=config.seed,
+        )  # fmt: skip
+        first, last = line.complexities[[0, -1]].tolist()
+        return {
+            "envelope": {
+                "a": line.slope.value, "a_sem": line.slope.sem, "b": line.intercept.value,
+                "b_sem": line.intercept.sem, "excess": line.mean_excess, "from": first, "to": last,
+            }
+        }  # fmt: skip
+
+    return or_the_reason("envelope", found)
+
+
+def or_the_reason(name: str, found: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What is found, or None under that name and the sentence that refused it."""
+    try:
+        return found() | {f"no_{name}": None}
     except ValueError as error:
-        return dict.fromkeys(names) | {"no_envelope": str(error)}
-    numbers = (
-        line.slope.value,
-        line.slope.sem,
-        line.intercept.value,
-        line.intercept.sem,
-        line.mean_excess,
-        *line.complexities[[0, -1]].tolist(),
-    )
-    return dict(zip(names, numbers, strict=True)) | {"no_envelope": None}
+        return {name: None, f"no_{name}": str(error)}
 
 
 def of_perceptron(config: Config, counts: FunctionCounts) -> dict[str, Any]:
@@ -235,9 +231,10 @@ def of_one(row: Mapping[str, Any], unit: str) -> str:
         f"{unit} ({row['gap_lower']:.2f} to {row['gap_upper']:.2f})",
     }[row["finding"]]
     line = f"σ_w = {row['sigma_w']:g} ({row['phase']}, χ = {row['slope_of_distances']:.2f}): {text}"
-    if row["envelope_a"] is None:
+    if row["envelope"] is None:
         return f"{line}; too few functions were found often enough for an envelope."
+    fit = row["envelope"]
     return (
-        f"{line}; log₂ P(f) ≤ −a·K(f) − b with a = {row['envelope_a']:.3f} ± {row['envelope_a_sem']:.3f}, b = "
-        f"{row['envelope_b']:.1f} ± {row['envelope_b_sem']:.1f}."
+        f"{line}; log₂ P(f) ≤ −a·K(f) − b with a = {fit['a']:.3f} ± {fit['a_sem']:.3f}, b = "
+        f"{fit['b']:.1f} ± {fit['b_sem']:.1f}."
     )

@@ -105,3 +105,16 @@ def test_provenance_names_versions_and_machine() -> None:
     found = runs.provenance()
     assert {"python", "jax", "torch", "blackjax", "arviz"} <= set(found["versions"])
     assert found["machine"]["cores"] >= 1
+
+
+def test_a_cells_seed_depends_on_its_name_and_the_root_alone() -> None:
+    seeds = {runs.Cell(key, {}).seed(root) for key in ("a", "b", "ab") for root in (0, 1)}
+    assert len(seeds) == 6
+    assert runs.Cell("a", {"i": 1}).seed(0) == runs.Cell("a", {}).seed(0)
+
+
+def test_what_is_refused_is_for_the_user_to_mend_and_faults_are_not() -> None:
+    with pytest.raises(runs.UserError, match="too few"), runs.refusals():
+        raise ValueError("too few")
+    with pytest.raises(KeyError), runs.refusals():
+        raise KeyError("fault")

@@ -21,6 +21,7 @@ from studies import double_descent
 from studies.double_descent import problem
 from studies.double_descent import study as study_module
 
+from .folders import refused, resumed
 from .tiny import TINY, study
 
 ROOT = Path(__file__).parents[2]
@@ -99,10 +100,7 @@ def test_the_report_is_drawn_again_from_the_folder_alone(finished: Path) -> None
 def test_a_finished_run_resumed_computes_nothing(
     finished: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    before = {p: p.stat().st_mtime_ns for p in (finished / "cells").iterdir()}
-    study("--out", str(finished), "--resume")
-    assert "9 of 9 cells are finished already." in capsys.readouterr().out
-    assert {p: p.stat().st_mtime_ns for p in (finished / "cells").iterdir()} == before
+    assert "9 of 9 cells are finished already." in resumed(study, finished, capsys)
 
 
 @pytest.mark.slow
@@ -183,13 +181,7 @@ def test_bad_input_ends_in_one_sentence_and_exit_code_2(
 ) -> None:
     files = {"nan": nan_file, "labels": label_file}
     arguments = [files[a](tmp_path) if a in files else a for a in arguments]
-    with pytest.raises(SystemExit) as stopped:
-        study(*arguments, "--out", str(tmp_path / "run"))
-    error = capsys.readouterr().err
-    assert stopped.value.code == 2
-    assert message in error.replace("\n", " ")
-    assert "Traceback" not in error
-    assert not (tmp_path / "run").exists()
+    assert message in refused(study, arguments, tmp_path / "run", capsys)
 
 
 def test_networks_that_fail_are_named_and_left_out(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """The study of function volume from end to end at its smallest size, as a user runs it."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,8 @@ from bayes_vs_sgd import functions, report, runs
 from studies import function_volume as study
 from studies.function_volume.training import Training
 
+from .folders import read_table, read_verdict, refused, resumed, runner
+
 TARGET, MASK = "0011001100110011", "1110010011001010"
 TINY = [
     *("--target", TARGET, "--train-mask", MASK, "--hidden", "12", "--n-sgd", "200"),
@@ -20,10 +21,7 @@ TINY = [
     *("--sgd", "sgd lr=0.05 batch=1", "adam lr=0.02 batch=4 loss=mse"),
 ]
 NAMES = ("sgd_lr0.05_b1", "adam_lr0.02_b4_mse")
-
-
-def run(*args: str) -> None:
-    runs.run_study(lambda: study.main(runs.parse(study.PRESETS, [*TINY, *args], prog="x")))
+run = runner(study, TINY)
 
 
 @pytest.fixture(scope="module")
@@ -35,12 +33,12 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def table(finished: Path) -> pd.DataFrame:
-    return pd.read_csv(finished / "summary.csv", dtype={"function": str})
+    return read_table(finished)
 
 
 @pytest.fixture(scope="module")
 def verdict(finished: Path) -> dict:
-    return json.loads((finished / "verdict.json").read_text())
+    return read_verdict(finished)
 
 
 def test_the_run_folder_is_complete(finished: Path) -> None:
@@ -105,10 +103,7 @@ def test_the_report_is_drawn_again_from_the_folder_alone(finished: Path, verdict
 def test_a_finished_run_resumed_computes_nothing(
     finished: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = (finished / "summary.csv").read_text()
-    run("--out", str(finished), "--resume")
-    assert "4 of 4 cells are finished already" in capsys.readouterr().out
-    assert (finished / "summary.csv").read_text() == before
+    assert "4 of 4 cells are finished already" in resumed(run, finished, capsys)
 
 
 def test_a_dry_run_computes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -122,7 +117,7 @@ def test_images_become_two_classes(tmp_path: Path) -> None:
     arguments = ["--data", "digits", "--n-train", "20", "--n-test", "30", "--hidden", "8"]
     arguments += ["--estimators", "splitting", "--n-sgd", "40", "--sgd", "adam lr=0.01 batch=5"]
     run("--out", str(tmp_path / "digits"), *arguments)
-    table = pd.read_csv(tmp_path / "digits" / "summary.csv", dtype={"function": str})
+    table = read_table(tmp_path / "digits")
     assert set(table["function"].str.len()) == {30}
     assert set("".join(table["function"])) == {"0", "1"}
 
@@ -147,13 +142,7 @@ def test_images_become_two_classes(tmp_path: Path) -> None:
 def test_what_is_not_possible_ends_with_one_sentence(
     arguments: list[str], sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(SystemExit) as stop:
-        run("--out", str(tmp_path / "none"), *arguments)
-    assert stop.value.code == 2
-    error = capsys.readouterr().err
-    assert sentence in error
-    assert "Traceback" not in error
-    assert not (tmp_path / "none").exists()
+    assert sentence in refused(run, arguments, tmp_path / "none", capsys)
 
 
 def test_a_training_is_read_and_named() -> None:

@@ -1,6 +1,5 @@
 """The study of simplicity bias from end to end at its smallest size, as a user runs it."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +11,13 @@ from studies import simplicity_bias as study
 from studies.simplicity_bias.results import distribution, finding, mean_of, of_perceptron
 from tests.conftest import within
 
+from .folders import read_table, read_verdict, refused, resumed, runner
+
 TINY = [
     *("--n-variables", "3", "--width", "8", "--depth", "2", "--sigma-w", "1", "20"),
     *("--n-draws", "20000", "--n-bootstrap", "50"),
 ]
-
-
-def run(*args: str) -> None:
-    runs.run_study(lambda: study.main(runs.parse(study.PRESETS, [*TINY, *args], prog="x")))
+run = runner(study, TINY)
 
 
 @pytest.fixture(scope="module")
@@ -31,12 +29,12 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def table(finished: Path) -> pd.DataFrame:
-    return pd.read_csv(finished / "summary.csv", dtype={"function": str})
+    return read_table(finished)
 
 
 @pytest.fixture(scope="module")
 def verdict(finished: Path) -> dict:
-    return json.loads((finished / "verdict.json").read_text())
+    return read_verdict(finished)
 
 
 def test_the_run_folder_is_complete(finished: Path) -> None:
@@ -82,7 +80,7 @@ def test_ordered_weights_are_simpler_than_chaotic_ones_and_both_than_random(verd
     assert ordered["slope_of_distances"] < 1 < chaotic["slope_of_distances"]
     assert ordered["finding"] == "simpler"
     assert ordered["mean_complexity"] < chaotic["mean_complexity"]
-    assert ordered["envelope_a"] > 0
+    assert ordered["envelope"]["a"] > 0
     assert ordered["spearman"] < 0
     assert "simpler than random functions by" in verdict["statement"]
 
@@ -134,10 +132,7 @@ def test_the_report_is_drawn_again_from_the_folder_alone(finished: Path, verdict
 def test_a_finished_run_resumed_computes_nothing(
     finished: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = (finished / "summary.csv").read_text()
-    run("--out", str(finished), "--resume")
-    assert "3 of 3 cells are finished already" in capsys.readouterr().out
-    assert (finished / "summary.csv").read_text() == before
+    assert "3 of 3 cells are finished already" in resumed(run, finished, capsys)
 
 
 def test_a_dry_run_computes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -163,10 +158,4 @@ def test_a_dry_run_computes_nothing(tmp_path: Path, capsys: pytest.CaptureFixtur
 def test_what_is_not_possible_ends_with_one_sentence(
     arguments: list[str], sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(SystemExit) as stop:
-        run("--out", str(tmp_path / "none"), *arguments)
-    assert stop.value.code == 2
-    error = capsys.readouterr().err
-    assert sentence in error
-    assert "Traceback" not in error
-    assert not (tmp_path / "none").exists()
+    assert sentence in refused(run, arguments, tmp_path / "none", capsys)

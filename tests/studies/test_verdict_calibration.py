@@ -1,7 +1,6 @@
 """The calibration of the verdict from end to end at its smallest size, as a user runs it."""
 
 import dataclasses
-import json
 from pathlib import Path
 
 import numpy as np
@@ -14,14 +13,13 @@ from bayes_vs_sgd.double_descent import theory
 from studies import verdict_calibration as study
 from tests.conftest import within
 
+from .folders import read_table, read_verdict, refused, resumed, runner
+
 TINY = [
     *("--n-sweeps", "5", "--block", "2", "--n-replicates", "4", "--n-train", "10"),
     *("--n-features", "20", "--widths", "2", "7", "14", "20", "--n-bootstrap", "200"),
 ]
-
-
-def run(*args: str) -> None:
-    runs.run_study(lambda: study.main(runs.parse(study.PRESETS, [*TINY, *args], prog="x")))
+run = runner(study, TINY)
 
 
 @pytest.fixture(scope="module")
@@ -40,8 +38,7 @@ def test_the_run_folder_is_complete_and_holds_a_cell_a_block(finished: Path) -> 
 
 
 def test_the_rates_are_those_of_the_verdicts_in_the_cells(finished: Path) -> None:
-    table = pd.read_csv(finished / "summary.csv").set_index("kind")
-    verdict = json.loads((finished / "verdict.json").read_text())
+    table, verdict = read_table(finished).set_index("kind"), read_verdict(finished)
     folder = runs.RunFolder(finished)
     for kind, wrong in study.WRONG.items():
         found = np.concatenate(
@@ -66,12 +63,9 @@ def test_the_rates_are_those_of_the_verdicts_in_the_cells(finished: Path) -> Non
 def test_a_finished_run_resumed_computes_nothing(
     finished: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    before = {p: p.stat().st_mtime_ns for p in (finished / "cells").iterdir()}
-    run("--out", str(finished), "--resume")
-    printed = capsys.readouterr().out
+    printed = resumed(run, finished, capsys)
     assert "9 of 9 cells are finished already." in printed
     assert "wrong_rate" in printed
-    assert {p: p.stat().st_mtime_ns for p in (finished / "cells").iterdir()} == before
 
 
 def test_blocks_do_not_change_the_sweeps(finished: Path, tmp_path: Path) -> None:
@@ -155,13 +149,7 @@ def test_wrong_verdicts_are_called_by_what_the_interval_allows() -> None:
 def test_bad_input_ends_in_one_sentence_and_exit_code_2(
     arguments: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    with pytest.raises(SystemExit) as stopped:
-        run(*arguments, "--out", str(tmp_path / "run"))
-    error = capsys.readouterr().err
-    assert stopped.value.code == 2
-    assert message in error.replace("\n", " ")
-    assert "Traceback" not in error
-    assert not (tmp_path / "run").exists()
+    assert message in refused(run, arguments, tmp_path / "run", capsys)
 
 
 @pytest.mark.slow
