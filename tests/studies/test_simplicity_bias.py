@@ -71,7 +71,9 @@ def test_all_256_functions_of_three_variables_stand_in_the_verdict(
     for one in verdict["priors"]:
         assert sum(one["histogram"]["share"]) == pytest.approx(1)
         assert sum(one["ones"]) == 20_000
-        assert one["gap_lower"] < one["gap"] < one["gap_upper"]
+        reach = 1.959964 * one["gap_sem"]
+        assert one["gap_upper"] == pytest.approx(one["gap"] + reach)
+        assert one["gap_lower"] == pytest.approx(one["gap"] - reach)
 
 
 def test_ordered_weights_are_simpler_than_chaotic_ones_and_both_than_random(verdict: dict) -> None:

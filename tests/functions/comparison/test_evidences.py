@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from bayes_vs_sgd.functions import FunctionPosterior, pack
 from bayes_vs_sgd.functions.comparison import (
@@ -9,13 +10,16 @@ from bayes_vs_sgd.functions.comparison import (
     align,
     compare,
     distances,
-    effective_draws,
     equality,
     function_table,
     lower_bounds,
     null,
     unseen_mass,
 )
+from bayes_vs_sgd.functions.comparison.null import _drawn
+from bayes_vs_sgd.functions.comparison.slope import _log_frequencies
+from bayes_vs_sgd.functions.comparison.splits import cross_fitted, splits
+from tests.conftest import within
 from tests.functions.comparison.laws import counted, covers, mean_is, shifted, zipf
 
 N_FUNCTIONS, N_RUNS, N_DRAWS = 30, 16, 500
@@ -56,9 +60,45 @@ def test_the_pooled_law_and_its_error_are_those_of_the_posterior() -> None:
     spread = found.moves.std(axis=0, ddof=1) / N_RUNS**0.5
     np.testing.assert_allclose(found.moves.mean(axis=0), found.probabilities, rtol=1e-10)
     np.testing.assert_allclose(spread, posterior.probability.sem, rtol=1e-10)
-    assert posterior.n_effective == effective_draws(found.gram)
+    # Independent draws would have Σ_f sem_f² = (1 − Σ_f P_f²)/n, of which P̂ knows Σ P² + Σ sem².
+    sems = (posterior.probability.sem**2).sum()
+    unequal = 1 - (posterior.probability.value**2).sum() + sems
+    assert posterior.n_effective == pytest.approx(unequal / sems)
     wider = align(words, pack(np.ones((1, 5), np.uint8)))
     assert posterior.sampled(wider).n_functions == wider.n_functions
+
+
+def test_what_is_linear_is_measured_as_by_the_pooled_law_whatever_the_folds() -> None:
+    """Folds of one run each: alone, every one of them would have the sum 1."""
+    p, q = runs(np.random.default_rng(6)), counted(np.random.default_rng(7), LAW, N_RUNS, 5005)
+    over = splits(N_RUNS, N_RUNS, n_folds=N_RUNS, n_splits=2, seed=0)
+    found = cross_fitted(
+        p, q, lambda choose, measure: np.append(measure.p[:3], measure.q[:3]), over
+    )
+    np.testing.assert_allclose(found.whole[:3], p.probabilities[:3])
+    np.testing.assert_allclose(found.whole[3:], q.probabilities[:3])
+    for r in range(N_RUNS):
+        kept = np.arange(N_RUNS) != r
+        np.testing.assert_allclose(found.without_p[r, :3], p.pooled(kept)[:3])
+        np.testing.assert_allclose(found.without_q[r, 3:], q.pooled(kept)[:3])
+
+
+def test_the_noise_of_logarithms_is_their_variance_over_repetitions() -> None:
+    rng, logs, noises = np.random.default_rng(8), [], []
+    for _ in range(400):
+        p = runs(rng)
+        every, common = np.ones(N_RUNS, bool), np.arange(N_FUNCTIONS) < 15
+        log, noise = _log_frequencies(p, every, p.probabilities, common)
+        logs.append(log - log.mean())
+        noises.append(noise)
+    variance = np.var(logs, axis=0, ddof=1).sum() / 14
+    assert np.mean(noises) == pytest.approx(variance, rel=0.15)
+
+
+def test_draws_from_runs_follow_their_weighted_law() -> None:
+    p = runs(np.random.default_rng(9))
+    drawn = _drawn(np.random.default_rng(10), p, 16 * 10**7)
+    within(drawn.probabilities, p.probabilities, np.sqrt(p.probabilities / 10**7) + 1e-9)
 
 
 def test_the_test_of_equality_holds_for_the_weighted_law_alone() -> None:
@@ -87,7 +127,12 @@ def test_intervals_of_the_table_cover_the_weighted_law() -> None:
     rng = np.random.default_rng(4)
     hits = []
     for _ in range(150):
-        p = function_table(runs(rng), counted(rng, LAW, 8, 100)).p
+        sampled = runs(rng)
+        p = function_table(sampled, counted(rng, LAW, 8, 100)).p
+        share, n = p.probability[0], sampled.n_effective
+        variance = max(sampled.moves[:, 0].var(ddof=1) / N_RUNS, share * (1 - share) / n)
+        reach = stats.t.ppf(0.975, N_RUNS - 1) * np.sqrt(variance) / share
+        assert p.upper[0] / share == pytest.approx(np.exp(reach))
         hits.append((p.lower <= POSTERIOR) & (p.upper >= POSTERIOR))
     covers(np.array(hits)[:, 0], 0.95)
 
