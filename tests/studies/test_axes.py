@@ -13,7 +13,7 @@ from studies import double_descent
 from studies.double_descent import problem
 from studies.double_descent import study as study_module
 
-from .tiny import TINY, study
+from .tiny import TINY, run
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def test_the_axes_of_training_and_of_data_run_from_end_to_end(
     axis: str, arguments: list[str], arms: set[str], places: set[float], tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
-    study("--axis", axis, *arguments, "--arms", *sorted(arms), "--width", "4", "--out", str(out))
+    run("--axis", axis, *arguments, "--arms", *sorted(arms), "--width", "4", "--out", str(out))
     table = pd.read_csv(out / "summary.csv")
     assert set(table["arm"]) == arms
     assert set(table["complexity"]) <= places
@@ -58,7 +58,7 @@ def test_the_other_axes_run_from_end_to_end(
     axis: str, arguments: list[str], tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
-    study("--axis", axis, *arguments, "--arms", "draw", "bma", "--width", "3", "--out", str(out))
+    run("--axis", axis, *arguments, "--arms", "draw", "bma", "--width", "3", "--out", str(out))
     assert set(pd.read_csv(out / "summary.csv")["arm"]) == {"draw", "bma"}
 
 
@@ -101,7 +101,7 @@ def test_every_arm_is_found_and_stored_with_all_its_losses(tmp_path: Path) -> No
 @pytest.mark.slow
 def test_variants_and_the_capacity_stand_in_the_report(tmp_path: Path) -> None:
     out = tmp_path / "run"
-    study(
+    run(
         *("--arms", "map", "sgd", "--prior-factors", "0.5", "4", "--capacity-rows", "20", "40"),
         *("--out", str(out)),
     )

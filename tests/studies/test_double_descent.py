@@ -22,7 +22,7 @@ from studies.double_descent import problem
 from studies.double_descent import study as study_module
 
 from .folders import refused, resumed
-from .tiny import TINY, study
+from .tiny import TINY, run
 
 ROOT = Path(__file__).parents[2]
 
@@ -31,13 +31,6 @@ def command(*args: str, timeout: float = 300) -> subprocess.CompletedProcess[str
     return subprocess.run(
         [sys.executable, "-m", *args], cwd=ROOT, capture_output=True, text=True, timeout=timeout
     )
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("study") / "run"
-    study("--out", str(out))
-    return out
 
 
 def test_the_run_folder_is_complete_and_holds_no_pickle(finished: Path) -> None:
@@ -100,7 +93,7 @@ def test_the_report_is_drawn_again_from_the_folder_alone(finished: Path) -> None
 def test_a_finished_run_resumed_computes_nothing(
     finished: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    assert "9 of 9 cells are finished already." in resumed(study, finished, capsys)
+    assert "9 of 9 cells are finished already." in resumed(run, finished, capsys)
 
 
 @pytest.mark.slow
@@ -119,7 +112,7 @@ def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been(
         time.sleep(0.1)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    study("--out", str(tmp_path / "run"), "--resume")
+    run("--out", str(tmp_path / "run"), "--resume")
     ours, theirs = (pd.read_csv(p / "summary.csv") for p in (tmp_path / "run", finished))
     np.testing.assert_allclose(ours["value"], theirs["value"], rtol=1e-4, atol=1e-4)
 
@@ -181,14 +174,14 @@ def test_bad_input_ends_in_one_sentence_and_exit_code_2(
 ) -> None:
     files = {"nan": nan_file, "labels": label_file}
     arguments = [files[a](tmp_path) if a in files else a for a in arguments]
-    assert message in refused(study, arguments, tmp_path / "run", capsys)
+    assert message in refused(run, arguments, tmp_path / "run", capsys)
 
 
 def test_networks_that_fail_are_named_and_left_out(tmp_path: Path) -> None:
     """A learning rate at which some of them leave the finite numbers."""
     out = tmp_path / "run"
     with pytest.warns(StoppedChainWarning):
-        study("--sgd.lr", "1e5", "--n-seeds", "12", "--arms", "sgd", "--out", str(out))
+        run("--sgd.lr", "1e5", "--n-seeds", "12", "--arms", "sgd", "--out", str(out))
     table = pd.read_csv(out / "summary.csv")
     assert np.isfinite(table["value"]).all()
     folder = runs.RunFolder(out)
@@ -204,7 +197,7 @@ def test_too_many_networks_that_fail_end_the_study_in_one_sentence(
     tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     with pytest.warns(StoppedChainWarning), pytest.raises(SystemExit) as stopped:
-        study("--sgd.lr", "1e20", "--out", str(tmp_path / "run"))
+        run("--sgd.lr", "1e20", "--out", str(tmp_path / "run"))
     assert stopped.value.code == 2
     assert "networks ceased to be finite, and two ensembles of 2 need 4" in capsys.readouterr().err
 
@@ -215,7 +208,7 @@ def test_a_folder_of_other_settings_is_refused_and_not_touched(
     before = {p: p.stat().st_mtime_ns for p in finished.rglob("*")}
     for arguments in (["--seed", "1", "--resume"], ["--seed", "1"], []):
         with pytest.raises(SystemExit) as stopped:
-            study("--out", str(finished), *arguments)
+            run("--out", str(finished), *arguments)
         assert stopped.value.code == 2
     assert "settings.seed is 0 there and 1 now" in capsys.readouterr().err
     assert {p: p.stat().st_mtime_ns for p in finished.rglob("*")} == before
@@ -246,7 +239,7 @@ def test_help_shows_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.slow
 def test_a_file_of_images_runs_from_end_to_end(shared_data: Path, tmp_path: Path) -> None:
-    study(
+    run(
         "--data",
         str(shared_data / "fashion_mnist.npz"),
         "--n-test",
@@ -259,7 +252,7 @@ def test_a_file_of_images_runs_from_end_to_end(shared_data: Path, tmp_path: Path
 
 @pytest.mark.slow
 def test_several_splits_nuts_and_adam_run_from_end_to_end(tmp_path: Path) -> None:
-    study(
+    run(
         *(
             "--n-splits",
             "2",
@@ -299,7 +292,7 @@ def test_the_default_run_shows_sgds_peak_and_none_for_the_bma(tmp_path: Path) ->
 def test_a_dry_run_says_what_it_would_cost_and_writes_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    study("--dry-run", "--arms", "five", "smc", "--out", str(tmp_path / "run"))
+    run("--dry-run", "--arms", "five", "smc", "--out", str(tmp_path / "run"))
     said = capsys.readouterr().out
     assert "12 cells along width on digits; nothing was computed or written." in said
     assert "GPU" in said

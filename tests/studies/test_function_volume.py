@@ -10,7 +10,7 @@ from bayes_vs_sgd import functions, report, runs
 from studies import function_volume as study
 from studies.function_volume.training import Training
 
-from .folders import read_table, read_verdict, refused, resumed, runner
+from .folders import read_table, refused, resumed, runner
 
 TARGET, MASK = "0011001100110011", "1110010011001010"
 TINY = [
@@ -22,23 +22,6 @@ TINY = [
 ]
 NAMES = ("sgd_lr0.05_b1", "adam_lr0.02_b4_mse")
 run = runner(study, TINY)
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("study") / "run"
-    run("--out", str(out))
-    return out
-
-
-@pytest.fixture(scope="module")
-def table(finished: Path) -> pd.DataFrame:
-    return read_table(finished)
-
-
-@pytest.fixture(scope="module")
-def verdict(finished: Path) -> dict:
-    return read_verdict(finished)
 
 
 def test_the_run_folder_is_complete(finished: Path) -> None:

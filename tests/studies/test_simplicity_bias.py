@@ -11,30 +11,13 @@ from studies import simplicity_bias as study
 from studies.simplicity_bias.results import distribution, finding, mean_of, of_perceptron
 from tests.conftest import within
 
-from .folders import read_table, read_verdict, refused, resumed, runner
+from .folders import refused, resumed, runner
 
 TINY = [
     *("--n-variables", "3", "--width", "8", "--depth", "2", "--sigma-w", "1", "20"),
     *("--n-draws", "20000", "--n-bootstrap", "50"),
 ]
 run = runner(study, TINY)
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("study") / "run"
-    run("--out", str(out))
-    return out
-
-
-@pytest.fixture(scope="module")
-def table(finished: Path) -> pd.DataFrame:
-    return read_table(finished)
-
-
-@pytest.fixture(scope="module")
-def verdict(finished: Path) -> dict:
-    return read_verdict(finished)
 
 
 def test_the_run_folder_is_complete(finished: Path) -> None:

@@ -22,13 +22,6 @@ TINY = [
 run = runner(study, TINY)
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("study") / "run"
-    run("--out", str(out))
-    return out
-
-
 def test_the_run_folder_is_complete_and_holds_a_cell_a_block(finished: Path) -> None:
     names = {p.name for p in finished.iterdir()}
     assert {"config.json", "provenance.json", "cells", "summary.csv", "verdict.json"} <= names

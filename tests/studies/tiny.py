@@ -9,4 +9,4 @@ TINY = [
     *("--max-epochs", "20", "--batch-size", "25", "--map.n-steps", "50"),
     *("--hmc.n-leapfrog", "5", "--n-warmup", "20", "--n-draws", "20", "--n-chains", "2"),
 ]
-study = runner(double_descent, TINY)
+run = runner(double_descent, TINY)

@@ -1,0 +1,29 @@
+"""One finished run for all tests of a module, made by the module's own ``run``."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from .folders import read_table, read_verdict
+
+
+@pytest.fixture(scope="module")
+def finished(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run with the module's smallest settings."""
+    out = tmp_path_factory.mktemp("study") / "run"
+    request.module.run("--out", str(out))
+    return out
+
+
+@pytest.fixture(scope="module")
+def table(finished: Path) -> pd.DataFrame:
+    """Its ``summary.csv``."""
+    return read_table(finished)
+
+
+@pytest.fixture(scope="module")
+def verdict(finished: Path) -> dict[str, Any]:
+    """Its ``verdict.json``."""
+    return read_verdict(finished)
