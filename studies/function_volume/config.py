@@ -2,28 +2,18 @@
 
 from dataclasses import dataclass, replace
 
-from bayes_vs_sgd import functions, runs
-from bayes_vs_sgd.checks import require_count, require_positive, require_probability
-
-from .training import Training
+from bayes_vs_sgd import functions
+from bayes_vs_sgd.checks import require_count, require_probability
+from studies._functions import ProblemOptions, Training, check_problem, check_trainings
 
 ESTIMATORS = ("splitting", "tempered", "elliptical", "reweighting", "rejection")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(runs.RunOptions):
+class Config(ProblemOptions):
     """Settings of the study of function volume.
 
     Attributes:
-        data: "boolean" for the target below; else "digits", "mnist", "fashion_mnist", or an .npz file,
-            whose classes are made two: the lower half and the upper half of their numbers.
-        target: Boolean target, 2ⁿ bits; bit i is the value at the input whose binary digits spell i.
-        train_mask: 1 for the rows to train on, 2ⁿ bits; empty takes n_train rows at random.
-        n_train: Training rows where no mask is given.
-        n_test: Test images, on which functions are told apart.
-        hidden: Units of each hidden layer, with ReLU.
-        sigma_w: Weights are N(0, sigma_w²/fan_in), in the prior and at SGD's start.
-        sigma_b: Biases are N(0, sigma_b²).
         sgd: Ways to train, such as "sgd lr=0.01 batch=1 momentum=0.9", "adam lr=0.01 batch=32 loss=mse" or
             "sgd lr=0.05 batch=1 longer=200".
         n_sgd: Runs of each.
@@ -40,17 +30,8 @@ class Config(runs.RunOptions):
         margin: Total variation below which two distributions count as equal.
         level: Confidence level of intervals and verdicts.
         complexity: Measure of a function's complexity.
-        seed: Root of all randomness.
     """
 
-    data: str = "boolean"
-    target: str = "0011" * 32
-    train_mask: str = ""
-    n_train: int = 64
-    n_test: int = 100
-    hidden: tuple[int, ...] = (40, 40)
-    sigma_w: float = 1.0
-    sigma_b: float = 1.0
     sgd: tuple[str, ...] = (
         "sgd lr=0.0003 batch=1",
         "sgd lr=0.01 batch=1",
@@ -71,7 +52,6 @@ class Config(runs.RunOptions):
     margin: float = 0.1
     level: float = 0.95
     complexity: str = "lempel_ziv"
-    seed: int = 0
 
     def trainings(self) -> list[Training]:
         """The ways to train."""
@@ -107,17 +87,12 @@ def check(config: Config) -> None:
     Raises:
         ValueError: With the mend.
     """
-    for name in ("n_train", "n_test", "n_sgd", "max_epochs"):
+    check_problem(config)
+    check_trainings(config.sgd)
+    for name in ("n_sgd", "max_epochs"):
         require_count(name, getattr(config, name))
     for name in ("n_runs", "n_blocks"):
         require_count(name, getattr(config, name), least=4)
-    if not config.hidden:
-        raise ValueError("hidden is empty; pass the units of at least one hidden layer.")
-    for width in config.hidden:
-        require_count("hidden", width)
-    require_positive("sigma_w", config.sigma_w)
-    if not config.sigma_b >= 0:
-        raise ValueError(f"sigma_b={config.sigma_b} is negative; pass 0 or more.")
     require_probability("margin", config.margin, 0.1)
     require_probability("level", config.level, 0.95)
     unknown = [name for name in config.estimators if name not in ESTIMATORS]
@@ -130,8 +105,5 @@ def check(config: Config) -> None:
             f"complexity={config.complexity!r} is unknown; pass one of "
             f"{', '.join(functions.complexity.MEASURES)}."
         )
-    names = [training.name for training in config.trainings()]
-    if not names or len(set(names)) < len(names):
-        raise ValueError(f"sgd={config.sgd} must be ways to train that differ, at least one.")
     for name in config.estimators:
         config.estimator(name)

@@ -6,10 +6,9 @@ import pandas as pd
 import xarray as xr
 
 from bayes_vs_sgd import report, runs, samplers
+from studies._functions import Problem, train, volume
 
 from .config import Config, check
-from .methods import train, volume
-from .problem import Problem
 from .results import read, table, verdict
 
 # Functions shown on the terminal.
@@ -22,12 +21,14 @@ def main(config: Config) -> None:
     problem = prepare(config)
     grid = cells(config)
     if config.dry_run:
-        print(describe(problem, grid))
+        print(describe(config, problem, grid))
         return
     folder = runs.open_folder("function_volume", config)
     print(f"function volume of {problem.dataset.name}: {len(grid)} cells → {folder.path}")
-    runs.run_cells(grid, lambda cell: compute(problem, cell), folder, executor=config.executor)
-    results = read(problem, folder)
+    runs.run_cells(
+        grid, lambda cell: compute(config, problem, cell), folder, executor=config.executor
+    )
+    results = read(config, problem, folder)
     rows, found = table(results), verdict(results)
     runs.write_results(folder, config, table=rows, verdict=found, seed=config.seed, started=started)
     page = report.write(folder)
@@ -59,17 +60,23 @@ def cells(config: Config) -> list[runs.Cell]:
     ]
 
 
-def compute(problem: Problem, cell: runs.Cell) -> xr.DataTree:
+def compute(config: Config, problem: Problem, cell: runs.Cell) -> xr.DataTree:
     """One cell, whose seed depends on its name alone."""
-    seed = cell.seed(problem.config.seed)
+    seed = cell.seed(config.seed)
     if "estimator" in cell.settings:
-        return volume(problem, cell.settings["estimator"], seed)
-    return train(problem, cell.settings["training"], seed)
+        estimator = config.estimator(cell.settings["estimator"])
+        return volume(problem, estimator, n_runs=config.n_runs, seed=seed)
+    return train(
+        problem,
+        cell.settings["training"],
+        n_sgd=config.n_sgd,
+        max_epochs=config.max_epochs,
+        seed=seed,
+    )
 
 
-def describe(problem: Problem, grid: list[runs.Cell]) -> str:
+def describe(config: Config, problem: Problem, grid: list[runs.Cell]) -> str:
     """What a run would compute."""
-    config = problem.config
     return (
         f"{len(grid)} cells: {len(config.estimators)} estimators of {config.n_runs} runs, {len(config.sgd)} "
         f"trainings of {config.n_sgd} networks with {problem.network.n_parameters} parameters on "

@@ -1,19 +1,17 @@
 """From finished cells to one table of functions and one verdict."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import xarray as xr
 
 from bayes_vs_sgd import Estimate, functions, runs
 from bayes_vs_sgd.functions import comparison
+from studies._functions import Problem, Training, frequencies_of, volume_of
 
-from .problem import Problem
-from .training import Training
+from .config import Config
 
 
 @dataclass(frozen=True)
@@ -21,12 +19,14 @@ class Results:
     """Everything that the cells found.
 
     Attributes:
+        config: The study's settings.
         problem: The problem.
         volumes: Estimator → its posterior; the first is the one that is compared.
         trained: Way to train → its functions.
         cells: Name of a cell → its attributes.
     """
 
+    config: Config
     problem: Problem
     volumes: dict[str, functions.FunctionPosterior]
     trained: dict[Training, functions.FunctionFrequencies]
@@ -38,42 +38,17 @@ class Results:
         return next(iter(self.volumes.values()))
 
 
-def volume_of(tree: xr.DataTree, problem: Problem) -> functions.FunctionPosterior:
-    """The posterior that a cell holds."""
-    found = tree["functions"].to_dataset()
-    return functions.FunctionPosterior(
-        found["words"].to_numpy().astype(np.uint32),
-        found["shares"].to_numpy(),
-        found["log_evidence"].to_numpy(),
-        (),
-        problem.zero_one.n_test,
-        info=json.loads(tree.attrs["info"]),
-        doubts=tuple(json.loads(tree.attrs["doubts"])),
-    )
-
-
-def frequencies_of(tree: xr.DataTree, problem: Problem) -> functions.FunctionFrequencies:
-    """The functions of the SGD runs that a cell holds."""
-    return functions.FunctionFrequencies(
-        tree["words"].to_numpy().astype(np.uint32),
-        int(tree.attrs["n_runs"]),
-        int(tree.attrs["n_unfit"]),
-        int(tree.attrs["n_failed"]),
-        problem.zero_one.n_test,
-    )
-
-
-def read(problem: Problem, folder: runs.RunFolder) -> Results:
+def read(config: Config, problem: Problem, folder: runs.RunFolder) -> Results:
     """All cells of a finished run."""
     volumes, trained = {}, {}
     cells: dict[str, dict[str, Any]] = {}
-    for name in problem.config.estimators:
+    for name in config.estimators:
         tree = folder.read(f"volume-{name}")
         volumes[name], cells[f"volume-{name}"] = volume_of(tree, problem), _plain(tree.attrs)
-    for training in problem.config.trainings():
+    for training in config.trainings():
         tree = folder.read(training.name)
         trained[training], cells[training.name] = frequencies_of(tree, problem), _plain(tree.attrs)
-    return Results(problem, volumes, trained, cells)
+    return Results(config, problem, volumes, trained, cells)
 
 
 def _plain(attributes: Mapping[Any, Any]) -> dict[str, Any]:
@@ -103,7 +78,7 @@ def table(results: Results) -> pd.DataFrame:
         columns[f"p_sgd_{training.name}"] = p
         columns[f"p_sgd_{training.name}_sem"] = _binomial_sem(p, n)
     columns["test_error"] = (patterns != problem.dataset.y_test).mean(axis=1)
-    columns["complexity"] = functions.complexity.measure(problem.config.complexity, whole)
+    columns["complexity"] = functions.complexity.measure(results.config.complexity, whole)
     return pd.DataFrame(columns).sort_values(
         ["p_posterior", "function"], ascending=[False, True], ignore_index=True
     )
@@ -132,7 +107,7 @@ def verdict(results: Results) -> dict[str, Any]:
     found["comparison"] = {
         training.name: against_sgd(results, training) for training in results.trained
     }
-    found["statement"] = statement(found, problem.config.level)
+    found["statement"] = statement(found, results.config.level)
     return found
 
 
@@ -176,7 +151,7 @@ def doubts(results: Results) -> list[str]:
 
 def against_sgd(results: Results, training: Training) -> dict[str, Any]:
     """One way to train beside the posterior."""
-    config, found = results.problem.config, results.trained[training]
+    config, found = results.config, results.trained[training]
     y, posterior = results.problem.dataset.y_test, results.posterior
     counts = found.counts
     entry: dict[str, Any] = {

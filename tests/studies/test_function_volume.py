@@ -8,7 +8,7 @@ import pytest
 
 from bayes_vs_sgd import functions, report, runs
 from studies import function_volume as study
-from studies.function_volume.training import Training
+from studies._functions import Training
 
 from .folders import read_table, refused, resumed, runner
 

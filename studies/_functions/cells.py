@@ -17,13 +17,12 @@ from .training import Training
 _CHUNK = 20_000
 
 
-def volume(problem: Problem, name: str, seed: int) -> xr.DataTree:
+def volume(
+    problem: Problem, estimator: functions.Estimator, *, n_runs: int, seed: int
+) -> xr.DataTree:
     """Independent runs of an estimator, as an ArviZ tree: chain = run, draw = draw of a function."""
     found = functions.posterior_probabilities(
-        jax.random.key(seed),
-        problem.zero_one,
-        problem.config.estimator(name),
-        n_runs=problem.config.n_runs,
+        jax.random.key(seed), problem.zero_one, estimator, n_runs=n_runs
     )
     tree = _traces(problem, found)
     tree["functions"] = xr.DataTree(
@@ -61,25 +60,27 @@ def _traces(problem: Problem, found: functions.FunctionPosterior) -> xr.DataTree
     return tree
 
 
-def train(problem: Problem, training: Training, seed: int) -> xr.DataTree:
+def train(
+    problem: Problem, training: Training, *, n_sgd: int, max_epochs: int, seed: int
+) -> xr.DataTree:
     """Runs of SGD from the prior, in chunks: the function of each that fits, and how many do not."""
-    config, dataset = problem.config, problem.dataset
+    dataset = problem.dataset
     collect = functions.collect_patterns(problem.network, dataset.x_test)
     parts, epochs = [], []
-    for first in range(0, config.n_sgd, _CHUNK):
+    for first in range(0, n_sgd, _CHUNK):
         with warnings.catch_warnings():
             # Counted and reported with the others that did not fit.
             warnings.simplefilter("ignore", StoppedChainWarning)
             trained = sgd.train(
                 problem.network,
                 dataset,
-                n_seeds=min(_CHUNK, config.n_sgd - first),
+                n_seeds=min(_CHUNK, n_sgd - first),
                 first_seed=first,
                 initial=problem.prior,
                 optimizer=training.rule(),
                 likelihood=training.likelihood(),
                 batch_size=min(training.batch, len(dataset.x_train)) or None,
-                max_epochs=training.longer or config.max_epochs,
+                max_epochs=training.longer or max_epochs,
                 stop_at_interpolation=not training.longer,
                 look_every=1,
                 collect=collect,
@@ -105,3 +106,28 @@ def train(problem: Problem, training: Training, seed: int) -> xr.DataTree:
         "summary": f"{whole.n_fit} of {whole.n_runs} fit, {whole.counts.n_functions} functions",
     }
     return tree
+
+
+def volume_of(tree: xr.DataTree, problem: Problem) -> functions.FunctionPosterior:
+    """The posterior that a cell holds."""
+    found = tree["functions"].to_dataset()
+    return functions.FunctionPosterior(
+        found["words"].to_numpy().astype(np.uint32),
+        found["shares"].to_numpy(),
+        found["log_evidence"].to_numpy(),
+        (),
+        problem.zero_one.n_test,
+        info=json.loads(tree.attrs["info"]),
+        doubts=tuple(json.loads(tree.attrs["doubts"])),
+    )
+
+
+def frequencies_of(tree: xr.DataTree, problem: Problem) -> functions.FunctionFrequencies:
+    """The functions of the SGD runs that a cell holds."""
+    return functions.FunctionFrequencies(
+        tree["words"].to_numpy().astype(np.uint32),
+        int(tree.attrs["n_runs"]),
+        int(tree.attrs["n_unfit"]),
+        int(tree.attrs["n_failed"]),
+        problem.zero_one.n_test,
+    )

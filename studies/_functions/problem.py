@@ -10,7 +10,7 @@ from torch import nn
 from bayes_vs_sgd import Dataset, Network, data, functions, priors
 from bayes_vs_sgd.data.boolean import bits, random_mask
 
-from .config import Config
+from .options import ProblemOptions
 
 
 @dataclass(frozen=True)
@@ -18,37 +18,37 @@ class Problem:
     """The same network, prior and data for SGD and the posterior.
 
     Attributes:
-        config: The study's settings.
+        options: Which problem it is.
         dataset: Training rows S and the rows on which functions are told apart.
         trained: True for the inputs of a Boolean function that are trained on; None for images.
     """
 
-    config: Config
+    options: ProblemOptions
     dataset: Dataset
     trained: np.ndarray | None = None
 
     @classmethod
-    def of(cls, config: Config) -> "Problem":
+    def of(cls, options: ProblemOptions) -> "Problem":
         """Load the data.
 
         Raises:
             ValueError: The target, the mask or the data are not possible.
         """
-        if config.data != "boolean":
-            return cls(config, halved(_loaded(config)))
-        target = bits("target", config.target)
-        if config.train_mask:
-            mask = config.train_mask
+        if options.data != "boolean":
+            return cls(options, halved(_loaded(options)))
+        target = bits("target", options.target)
+        if options.train_mask:
+            mask = options.train_mask
         else:
             mask = "".join(
-                map(str, random_mask(len(target), config.n_train, config.seed).astype(int))
+                map(str, random_mask(len(target), options.n_train, options.seed).astype(int))
             )
-        return cls(config, data.boolean(config.target, mask), bits("train_mask", mask) == 1)
+        return cls(options, data.boolean(options.target, mask), bits("train_mask", mask) == 1)
 
     @cached_property
     def network(self) -> Network:
         """A fully connected ReLU network with one logit."""
-        sizes = [int(np.prod(self.dataset.x_train.shape[1:])), *self.config.hidden]
+        sizes = [int(np.prod(self.dataset.x_train.shape[1:])), *self.options.hidden]
         layers: list[nn.Module] = [nn.Flatten()]
         for inputs, outputs in pairwise(sizes):
             layers += [nn.Linear(inputs, outputs), nn.ReLU()]
@@ -58,7 +58,7 @@ class Problem:
     @property
     def prior(self) -> priors.FanIn:
         """The distribution of the parameters on both sides."""
-        return priors.FanIn(std=self.config.sigma_w, bias_std=self.config.sigma_b)
+        return priors.FanIn(std=self.options.sigma_w, bias_std=self.options.sigma_b)
 
     @cached_property
     def zero_one(self) -> functions.ZeroOne:
@@ -75,8 +75,10 @@ class Problem:
         return found
 
 
-def _loaded(config: Config) -> Dataset:
-    return data.load(config.data, n_train=config.n_train, n_test=config.n_test, seed=config.seed)
+def _loaded(options: ProblemOptions) -> Dataset:
+    return data.load(
+        options.data, n_train=options.n_train, n_test=options.n_test, seed=options.seed
+    )
 
 
 def halved(dataset: Dataset) -> Dataset:

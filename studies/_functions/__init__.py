@@ -1,0 +1,18 @@
+"""What the studies of function space share: the problem, the ways to train, and the cells that measure."""
+
+from .cells import frequencies_of, train, volume, volume_of
+from .options import ProblemOptions, check_problem, check_trainings
+from .problem import Problem
+from .training import Training
+
+__all__ = [
+    "Problem",
+    "ProblemOptions",
+    "Training",
+    "check_problem",
+    "check_trainings",
+    "frequencies_of",
+    "train",
+    "volume",
+    "volume_of",
+]
