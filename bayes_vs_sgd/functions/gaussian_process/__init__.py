@@ -8,6 +8,7 @@ from .conditional import (
 )
 from .expectation_propagation import ExpectationPropagation, expectation_propagation
 from .orthants import Orthant, orthant_probability
+from .posterior import gaussian_process_posterior
 from .prediction import predictive_probability
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "approximate_function_probabilities",
     "expectation_propagation",
     "function_probabilities",
+    "gaussian_process_posterior",
     "orthant_probability",
     "predictive_probability",
 ]

@@ -21,13 +21,28 @@ class _Partial(NamedTuple):
     taken: Array
 
 
-def ordered_slopes(correlation: Float[Array, "n n"]) -> Float[Array, "n n"]:
-    """The A with g_k/L_kk = e_k + Σ_{j<k} A_kj e_j for e ~ N(0, I), so that g ~ N(0, correlation).
+class Ordered(NamedTuple):
+    """g ~ N(0, correlation) in an order of its variables: g[order] = L e for e ~ N(0, I).
 
-    It is strictly lower triangular, A = D⁻¹L − I, for L the Cholesky factor of the reordered correlation and D its diagonal. The next
-    variable is always the one least likely to be positive, with the ones before at their means given
-    that they are: smallest (Σ_{j<k} L_kj E[e_j])/L_kk (Gibson, Glasbey & Elston 1994; Genz & Bretz
-    2009, section 4.1.3).
+    Attributes:
+        factor: L, lower triangular with a positive diagonal D.
+        order: Which variable stands where.
+    """
+
+    factor: Float[Array, "n n"]
+    order: Int[Array, " n"]
+
+    @property
+    def slopes(self) -> Float[Array, "n n"]:
+        """A = D⁻¹L − I, strictly lower triangular: g_k/D_k = e_k + Σ_{j<k} A_kj e_j."""
+        return jnp.tril(self.factor / jnp.diag(self.factor)[:, None], -1)
+
+
+def ordered(correlation: Float[Array, "n n"]) -> Ordered:
+    """The Cholesky factor with the variable that is least likely to be positive always next.
+
+    With the ones before at their means given that they are positive: smallest (Σ_{j<k} L_kj E[e_j])/L_kk
+    (Gibson, Glasbey & Elston 1994; Genz & Bretz 2009, section 4.1.3).
 
     Args:
         correlation: Positive semi-definite with ones on its diagonal; signs are already in it.
@@ -58,5 +73,4 @@ def ordered_slopes(correlation: Float[Array, "n n"]) -> Float[Array, "n n"]:
         zeros > 0,
     )
     end = jax.lax.fori_loop(0, n, step, start)
-    lower = end.factor[end.order]
-    return jnp.tril(lower / jnp.diag(lower)[:, None], -1)
+    return Ordered(jnp.tril(end.factor[end.order]), end.order)

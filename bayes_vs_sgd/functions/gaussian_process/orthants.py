@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from ...checks import require_count
 from ...types import Estimate
 from .arguments import correlation_of, signs_of
-from .ordering import ordered_slopes
+from .ordering import ordered
 from .tilting import Tilt, minimax_tilt
 
 # Fewer effective draws than this say little about their own spread.
@@ -74,7 +74,7 @@ def orthant_probability(
     """Estimate log P(s_i f_i > 0 for all i) of f ~ N(0, covariance), for one or many s.
 
     The evidence of labels s under the 0/1 likelihood of a Gaussian process. With the variables in the
-    order of ``ordered_slopes``, f is positive in the orthant where e_k > l_k = −Σ_{j<k} A_kj e_j for
+    order of ``ordered``, f is positive in the orthant where e_k > l_k = −Σ_{j<k} A_kj e_j for
     all k, e ~ N(0, I). Draw e_1, e_2, … in turn, each from N(μ_k, 1) cut off at l_k, with the shift μ
     of ``minimax_tilt``; then P = E[Π_k Φ̄(l_k − μ_k)·exp(μ_k²/2 − μ_k e_k)], without bias for any μ.
     Beyond l_k − μ_k = 6 the excess u is drawn from a Rayleigh tail, with φ(l_k − μ_k)/u in place of
@@ -115,17 +115,27 @@ def _estimate_all(
 ) -> tuple[Array, Array, Array, Array]:
     def one(numbered: tuple[Array, Array]) -> tuple[Array, Array, Array, Array]:
         number, signs = numbered
-        slopes = ordered_slopes(signs[:, None] * correlation * signs)
+        slopes = ordered(signs[:, None] * correlation * signs).slopes
         tilt = minimax_tilt(slopes)
-        log_weights = _log_weights(jax.random.fold_in(key, number), slopes, tilt, n_draws)
+        _, log_weights = weighted_draws(jax.random.fold_in(key, number), slopes, tilt, n_draws)
         return *_summary(log_weights), tilt.log_bound
 
     return jax.lax.map(one, (jnp.arange(len(orthants)), orthants))
 
 
-def _log_weights(
+def weighted_draws(
     key: PRNGKeyArray, slopes: Float[Array, "n n"], tilt: Tilt, n_draws: int
-) -> Float[Array, " draws"]:
+) -> tuple[Float[Array, "n draws"], Float[Array, " draws"]]:
+    """Draws of e with g > 0, and the logarithms of the weights that make them draws of N(0, I) there.
+
+    The mean weight is the probability of the orthant.
+
+    Args:
+        key: Random key.
+        slopes: ``Ordered.slopes``.
+        tilt: ``minimax_tilt(slopes)``.
+        n_draws: How many.
+    """
     n = len(slopes)
 
     def step(k: Array, state: tuple[Array, Array]) -> tuple[Array, Array]:
@@ -140,7 +150,7 @@ def _log_weights(
         return drawn.at[k].set(value), log_weight + gain
 
     start = (jnp.zeros((n, n_draws)), jnp.zeros(n_draws))
-    return jax.lax.fori_loop(0, n, step, start)[1]
+    return jax.lax.fori_loop(0, n, step, start)
 
 
 def _cut_off(uniform: Array, lower: Array) -> tuple[Array, Array]:

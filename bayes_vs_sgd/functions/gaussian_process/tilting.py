@@ -61,7 +61,7 @@ def minimax_tilt(slopes: Float[Array, "n n"]) -> Tilt:
     tilting" (arXiv 1603.04166).
 
     Args:
-        slopes: A, strictly lower triangular, from ``ordered_slopes``.
+        slopes: A, strictly lower triangular, from ``Ordered.slopes``.
     """
     unit = slopes + jnp.eye(len(slopes))
 

@@ -1,18 +1,22 @@
 """What every estimator of function volume returns: log P(S) and P_B(f | S), run by run."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int, UInt8, UInt32
 from scipy.special import logsumexp
 
+from ...checks import require_count
 from ...types import Estimate
 from ..comparison.alignment import Alignment
 from ..comparison.sampled import Sampled
 from ..patterns import pack_bits, unpack
 from ..table import count_rows, find_rows
+
+# As many runs of equal weight carry an error, however many others weigh nothing.
+_ENOUGH_RUNS = 20
 
 
 @dataclass(frozen=True)
@@ -123,11 +127,45 @@ class FunctionPosterior:
         return Estimate(value, np.sqrt(_factor(w) * (w**2 @ (self.shares - value) ** 2)))
 
     @property
-    def unweighted(self) -> Estimate:
-        """(1/R) Σ_r p̂_r(f), every run alike; where runs have frozen features of their own, that of them."""
-        mean = self.shares.mean(axis=0)
-        spread = self.shares.std(axis=0, ddof=1) if self.n_runs > 1 else np.full_like(mean, np.nan)
-        return Estimate(mean, spread / np.sqrt(self.n_runs))
+    def unweighted(self) -> "FunctionPosterior":
+        """The runs that fit, each counting alike: (1/R) Σ_r p̂_r(f); its evidences are all 1.
+
+        Where every run has frozen features of its own, that is P(f) of training last layers of random
+        features, among the features that fit.
+
+        Raises:
+            ValueError: No run fits.
+        """
+        fit = np.isfinite(self.log_evidences)
+        if not fit.any():
+            raise ValueError("no run fits the training rows; there is nothing to average.")
+        runs = np.flatnonzero(fit)
+        draws = tuple(self.draws[r] for r in runs) if self.draws else ()
+        return replace(
+            self, shares=self.shares[runs], log_evidences=np.zeros(len(runs)), draws=draws
+        )
+
+    def pooled(self, n_groups: int) -> "FunctionPosterior":
+        """Consecutive runs as one: of a group, Ê is the mean of Ê_r and p̂(f) is Σ Ê_r p̂_r(f)/Σ Ê_r.
+
+        All estimates stay as they are; errors come from groups, and memory with them.
+
+        Raises:
+            ValueError: The runs are no multiple of the groups.
+        """
+        require_count("n_groups", n_groups)
+        if self.n_runs % n_groups:
+            raise ValueError(
+                f"{self.n_runs} runs do not make n_groups={n_groups} groups of one size; pass a divisor."
+            )
+        evidences = self.log_evidences.reshape(n_groups, -1)
+        log_evidences = logsumexp(evidences, axis=1) - np.log(evidences.shape[1])
+        # A group in which no run fits has no shares.
+        relative = np.exp(evidences - np.maximum(evidences.max(axis=1, keepdims=True), -1e300))
+        relative /= np.maximum(relative.sum(axis=1, keepdims=True), np.finfo(float).tiny)
+        groups = np.split(self.shares, n_groups)
+        shares = np.stack([w @ mine for w, mine in zip(relative, groups, strict=True)])
+        return replace(self, shares=shares, log_evidences=log_evidences, draws=())
 
     def probability_of(self, patterns: Int[np.ndarray, "m n_test"]) -> Estimate:
         """P_B(f | S) of given functions; 0 with a sem of 1/n where never found, n being ``n_effective``."""
@@ -186,7 +224,7 @@ def _doubts(log_evidences: Float[np.ndarray, " n_runs"]) -> list[str]:
         return ["no draw of any run fits the training rows, so that nothing is known of P(S)"]
     w = np.exp(log_evidences - logsumexp(log_evidences))
     effective = 1 / (w**2).sum()
-    if len(w) > 1 and effective < len(w) / 2:
+    if len(w) > 1 and effective < min(len(w) / 2, _ENOUGH_RUNS):
         return [
             f"the evidences of the {len(w)} runs differ so much that they weigh like {effective:.1f}; "
             "raise the particles, moves or draws of a run"

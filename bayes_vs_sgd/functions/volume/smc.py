@@ -19,6 +19,8 @@ _PILOT, _START, _RESAMPLE, _MOVE, _LOOK = range(5)
 # Pieces of a rung of the pilot after each of which the size of the moves is set anew.
 _PIECES = 5
 _LEAST_ANCESTORS = 20
+# Draws of frozen parameters in the pilot: the rungs are for those that fit, and some may not.
+_PILOT_FEATURES = 16
 
 
 @dataclass(frozen=True)
@@ -130,6 +132,8 @@ class SMC:
             RuntimeError: ``max_rungs`` were not enough.
         """
         n_runs = len(jax.devices())
+        if problem.frozen:
+            n_runs = max(n_runs, _PILOT_FEATURES)
         compiled = programs(problem, self.move, self.n_pilot, n_runs)
         particles = compiled.start(compiled.keys(jax.random.fold_in(key, _START)))
         log_weight = none_above(problem.n_train, problem.n_train + 1)
@@ -208,10 +212,12 @@ class SMC:
             "n_ancestors": n_ancestors,
         }
         doubts = []
-        if min(n_ancestors) < _LEAST_ANCESTORS:
+        few = sum(n < _LEAST_ANCESTORS for n in n_ancestors)
+        if few:
             doubts.append(
-                f"the particles of a run descend from {min(n_ancestors)} draws of the prior only, so "
-                "they may have missed modes; raise n_particles or n_moves"
+                f"the particles of {few} of {len(n_ancestors)} runs descend from fewer than "
+                f"{_LEAST_ANCESTORS} draws of the prior, the fewest from {min(n_ancestors)}, so they may "
+                "have missed modes; raise n_particles or n_moves"
             )
         return FunctionPosterior.of(
             list(runs),

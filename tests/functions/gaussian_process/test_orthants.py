@@ -17,8 +17,8 @@ from bayes_vs_sgd.functions.gaussian_process import (
     orthant_probability,
 )
 from bayes_vs_sgd.functions.gaussian_process.normal_tail import normal_tail
-from bayes_vs_sgd.functions.gaussian_process.ordering import ordered_slopes
-from bayes_vs_sgd.functions.gaussian_process.orthants import _cut_off, _log_weights, _summary
+from bayes_vs_sgd.functions.gaussian_process.ordering import ordered
+from bayes_vs_sgd.functions.gaussian_process.orthants import _cut_off, _summary, weighted_draws
 from bayes_vs_sgd.functions.gaussian_process.tilting import Tilt, minimax_tilt
 from bayes_vs_sgd.functions.kernels import FullyConnected, kernel_matrices
 from tests.conftest import within
@@ -34,12 +34,12 @@ from .exact import (
 KEY = jax.random.key(0)
 # Compiled once for all tests of one size.
 cut_off = jax.jit(_cut_off)
-weigh = jax.jit(lambda slopes, tilt: _log_weights(KEY, slopes, tilt, 50_000))
+weigh = jax.jit(lambda slopes, tilt: weighted_draws(KEY, slopes, tilt, 50_000)[1])
 
 
 @jax.jit
 def prepare(correlation: jax.Array) -> tuple[jax.Array, Tilt]:
-    slopes = ordered_slopes(correlation)
+    slopes = ordered(correlation).slopes
     return slopes, minimax_tilt(slopes)
 
 

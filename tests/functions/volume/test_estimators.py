@@ -149,9 +149,16 @@ def test_weighted_last_layers_are_the_whole_network_and_unweighted_ones_are_not(
     assert np.mean(z[whole.probability.value > 0.01] ** 2) < 3
     words = [tuple(w) for w in features.words]
     order = [words.index(tuple(w)) if tuple(w) in words else -1 for w in whole.words]
-    unweighted = np.append(features.unweighted.value, 0.0)[order]
+    unweighted = np.append(features.unweighted.probability.value, 0.0)[order]
     assert 0.5 * abs(unweighted - whole.probability.value).sum() > 0.05
     assert 0.5 * abs(weighted.value - whole.probability.value).sum() < 0.04
+    pooled = features.pooled(30)
+    np.testing.assert_allclose(pooled.probability.value, features.probability.value)
+    assert pooled.log_evidence.value == pytest.approx(evidence.value)
+    assert pooled.log_evidence.sem == pytest.approx(evidence.sem, rel=0.5)
+    np.testing.assert_allclose(
+        pooled.probability.sem.max(), features.probability.sem.max(), rtol=0.5
+    )
 
 
 def test_an_estimator_that_cannot_be_trusted_says_so() -> None:
