@@ -93,8 +93,9 @@ def train(
             ``torch.optim``, or ``AGD``.
         schedule: Factor on the learning rate, step by step.
         lr_factors: The learning rate of parameter ``name`` is lr·lr_factors[name], and lr where the
-            name is missing; parameterizations that scale with the width need them. The factors act
-            as torch's parameter groups do: a weight decay in the gradient is scaled along with it.
+            name is missing; 0 freezes it at its start. Parameterizations that scale with the width need
+            them. The factors act as torch's parameter groups do: a weight decay in the gradient is scaled
+            along with it.
         weight_decay: Weight decay by parameter name, in place of the optimiser's; that of
             ``priors.weight_decay`` makes maxima of the posterior of the minima (for ``SGD`` and ``Adam``).
         clip_norm: Largest norm of the gradient of a network.
@@ -339,7 +340,7 @@ def _check_names(network: Network, **by_argument: Mapping[str, float] | None) ->
                 "module.named_parameters()."
             )
         for name, value in (values or {}).items():
-            if argument == "lr_factors" or value != 0:
+            if value != 0:
                 require_positive(f"{argument}[{name!r}]", value)
 
 

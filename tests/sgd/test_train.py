@@ -120,6 +120,23 @@ def test_factors_of_one_change_no_bit(network: Network, name: str) -> None:
         np.testing.assert_array_equal(ones.params[parameter], value)
 
 
+@pytest.mark.parametrize("optimizer", [sgd.SGD(0.1, 0.9, 0.01), sgd.Adam(0.02)])
+def test_a_factor_of_0_freezes_a_parameter_and_trains_the_others(
+    network: Network, optimizer: sgd.Optimizer
+) -> None:
+    initial = starts(network, 2)
+    trained = sgd.train(
+        network, DATASET, n_seeds=2, initial=initial, optimizer=optimizer,
+        lr_factors={"0.weight": 0.0}, max_epochs=5, progress=False,
+    )  # fmt: skip
+    np.testing.assert_array_equal(trained.params["0.weight"][:, -1], initial["0.weight"])
+    assert all(
+        abs(trained.params[name][:, -1] - initial[name]).min() > 0
+        for name in initial
+        if name != "0.weight"
+    )
+
+
 def test_factors_stay_when_networks_leave(network: Network) -> None:
     """Network 1 has stopped long before network 0, whose path it must not change."""
     initial = starts(network, 2)
@@ -257,7 +274,7 @@ def test_regression_minimises_the_squared_error() -> None:
         ({"checkpoints": [5, 99]}, r"checkpoints=\[99\]"),
         ({"device": "abacus"}, "unknown to PyTorch"),
         ({"lr_factors": {"1.weight": 2.0}}, r"lr_factors has unknown \['1.weight'\]"),
-        ({"lr_factors": {"0.weight": 0.0}}, r"lr_factors\['0.weight'\]=0.0 is not possible"),
+        ({"lr_factors": {"0.weight": -1.0}}, r"lr_factors\['0.weight'\]=-1.0 is not possible"),
         ({"initial": {"0.weight": np.zeros((1, 5, 4))}}, "must hold n_seeds=2"),
     ],
 )
