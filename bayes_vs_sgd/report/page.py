@@ -5,7 +5,7 @@ from pathlib import Path
 import jinja2
 
 from ..runs import RunFolder
-from . import simplicity, sweep, volume
+from . import axes, features, simplicity, solutions, sweep, volume
 from .figures import svg
 
 _TEMPLATES = jinja2.Environment(
@@ -19,7 +19,10 @@ _TEMPLATES = jinja2.Environment(
 _KINDS = {
     "axis": ("sweep.html.jinja", sweep.content),
     "log_evidence": ("volume.html.jinja", volume.content),
+    "powers": ("features.html.jinja", features.content),
+    "problems": ("axes.html.jinja", axes.content),
     "priors": ("simplicity.html.jinja", simplicity.content),
+    "measures": ("solutions.html.jinja", solutions.content),
 }
 
 

@@ -1,6 +1,6 @@
 """What the studies of function space share: the problem, the ways to train, and the cells that measure."""
 
-from .cells import frequencies_of, train, volume, volume_of
+from .cells import convergence_doubts, frequencies_of, posterior_tree, train, volume, volume_of
 from .options import ProblemOptions, check_problem, check_trainings
 from .problem import Problem
 from .training import Training
@@ -11,7 +11,9 @@ __all__ = [
     "Training",
     "check_problem",
     "check_trainings",
+    "convergence_doubts",
     "frequencies_of",
+    "posterior_tree",
     "train",
     "volume",
     "volume_of",

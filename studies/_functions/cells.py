@@ -2,6 +2,8 @@
 
 import json
 import warnings
+from collections.abc import Mapping
+from typing import Any
 
 import jax
 import numpy as np
@@ -24,7 +26,17 @@ def volume(
     found = functions.posterior_probabilities(
         jax.random.key(seed), problem.zero_one, estimator, n_runs=n_runs
     )
-    tree = _traces(problem, found)
+    tree = posterior_tree(found)
+    traces = _traces(problem, found)
+    for name, group in traces.children.items():
+        tree[name] = group
+    tree.attrs |= traces.attrs
+    return tree
+
+
+def posterior_tree(found: functions.FunctionPosterior) -> xr.DataTree:
+    """What ``volume_of`` reads again."""
+    tree = xr.DataTree()
     tree["functions"] = xr.DataTree(
         xr.Dataset(
             {
@@ -41,6 +53,16 @@ def volume(
         "summary": f"log P(S) {evidence.value:.3f} ± {evidence.sem:.3f}, {found.n_functions} functions",
     }
     return tree
+
+
+def convergence_doubts(attributes: Mapping[Any, Any]) -> tuple[str, ...]:
+    """Whether the runs of a cell of ``volume`` disagree in function space, as a sentence."""
+    if attributes.get("converged", True):
+        return ()
+    return (
+        f"its runs have not converged in function space (R-hat {attributes['rhat']:.3f}, bulk ESS "
+        f"{attributes['ess_bulk']:.0f})",
+    )
 
 
 def _traces(problem: Problem, found: functions.FunctionPosterior) -> xr.DataTree:
@@ -61,7 +83,13 @@ def _traces(problem: Problem, found: functions.FunctionPosterior) -> xr.DataTree
 
 
 def train(
-    problem: Problem, training: Training, *, n_sgd: int, max_epochs: int, seed: int
+    problem: Problem,
+    training: Training,
+    *,
+    n_sgd: int,
+    max_epochs: int,
+    lr_factors: Mapping[str, float] | None = None,
+    seed: int,
 ) -> xr.DataTree:
     """Runs of SGD from the prior, in chunks: the function of each that fits, and how many do not."""
     dataset = problem.dataset
@@ -78,6 +106,7 @@ def train(
                 first_seed=first,
                 initial=problem.prior,
                 optimizer=training.rule(),
+                lr_factors=lr_factors,
                 likelihood=training.likelihood(),
                 batch_size=min(training.batch, len(dataset.x_train)) or None,
                 max_epochs=training.longer or max_epochs,
