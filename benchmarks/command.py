@@ -16,7 +16,10 @@ from .measure import Effort, Row
 from .table import markdown
 
 # In the order of the table. Each module has ``CASES``, work → CPU devices, and ``rows``.
-BENCHMARKS = ("hmc", "sgld", "sgd", "functions", "convolution", "ess", "cores", "lowering")
+BENCHMARKS = (
+    "hmc", "sgld", "sgd", "functions", "learning_coefficient", "local_volume", "convolution", "ess",
+    "cores", "lowering",
+)  # fmt: skip
 RESULTS = Path(__file__).parent / "results.md"
 
 _MARK = "benchmark row: "
