@@ -45,22 +45,22 @@ class Config(ProblemOptions):
     n_train: int = 32
     sgd: str = "sgd lr=0.01 batch=1"
     sgd_last: str = "sgd lr=0.1 batch=1 momentum=0.9"
-    n_sgd: int = 5000
+    n_sgd: int = 2000
     max_epochs: int = 500
     n_runs: int = 8
     n_particles: int = 1000
     n_moves: int = 20
     n_draws: int = 5
     thin: int = 20
-    n_features: int = 192
-    n_feature_particles: int = 1024
+    n_features: int = 256
+    n_feature_particles: int = 512
     n_infinite: int = 2000
     n_tangent: int = 20_000
     widths: tuple[int, ...] = (32, 64, 128, 256)
     parameterizations: tuple[str, ...] = PARAMETERIZATIONS
-    n_networks: int = 16
+    n_networks: int = 12
     step: float = 0.5
-    n_steps: int = 1000
+    n_steps: int = 500
     tolerance: float = 0.25
     n_blocks: int = 16
     margin: float = 0.1
