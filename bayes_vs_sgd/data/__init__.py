@@ -2,6 +2,7 @@
 
 from .arrays import split
 from .boolean import boolean, boolean_inputs
+from .boolean_targets import BOOLEAN_TARGETS, truth_table
 from .digits import digits
 from .downloads import torchvision
 from .images import images
@@ -20,6 +21,7 @@ from .text import text
 from .translation import Translation, translation
 
 __all__ = [
+    "BOOLEAN_TARGETS",
     "FromFile",
     "LabelNoise",
     "Pairwise",
@@ -42,5 +44,6 @@ __all__ = [
     "text",
     "torchvision",
     "translation",
+    "truth_table",
     "uci",
 ]

@@ -13,6 +13,7 @@ from .sampled import Sampled, effective_draws
 from .slope import LogRelation, deming, log_relation
 from .student import StudentEstimate
 from .table import Axis, FunctionTable, clopper_pearson, function_table
+from .trend import Trend, trend
 from .unseen import unseen_mass
 from .verdict import Verdict, verdict
 
@@ -31,6 +32,7 @@ __all__ = [
     "Side",
     "StudentEstimate",
     "Tail",
+    "Trend",
     "Verdict",
     "align",
     "clopper_pearson",
@@ -45,6 +47,7 @@ __all__ = [
     "null",
     "plug_in_distances",
     "rank_correlations",
+    "trend",
     "unseen_mass",
     "verdict",
 ]
