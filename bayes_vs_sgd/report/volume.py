@@ -26,6 +26,8 @@ def content(folder: RunFolder, verdict: Mapping[str, Any]) -> tuple[Figures, dic
         "evidence": evidence(verdict),
         "complexity": complexity(table, labels, folder.read_json("config.json")["settings"]),
     }
+    if any(entry["functions"] for entry in infinite_of(verdict).values()):
+        drawn["infinite"] = infinite(infinite_of(verdict))
     return drawn, {
         "labels": labels,
         "rows": table.head(_MOST_ROWS).to_dict("records"),
@@ -83,19 +85,55 @@ def evidence(verdict: Mapping[str, Any]) -> Figure:
         for panel, (name, text) in zip(
             figure.subplots(1, 3, sharey=True), shown.items(), strict=True
         ):
-            for place, row in enumerate(rows.values()):
+            for place, (estimator, row) in enumerate(rows.items()):
                 if row[name] is None:
                     continue
-                trusted = not row["doubts"]
+                sem, wide = row[f"{name}_sem"], estimator in infinite_of(verdict)
                 panel.errorbar(
-                    row[name], place, xerr=2 * (row[f"{name}_sem"] or 0), fmt="o" if trusted else "x",
-                    color="C0" if trusted else "C3", capsize=3,
+                    row[name], place, xerr=2 * (sem or 0), capsize=3,
+                    fmt="x" if row["doubts"] else "D" if wide else "o",
+                    markerfacecolor="none" if sem is None else None,
+                    color="C3" if row["doubts"] else "C1" if wide else "C0",
                 )  # fmt: skip
             panel.set_yticks(range(len(rows)), list(rows))
             panel.set_ylim(-0.6, len(rows) - 0.4)
             panel.invert_yaxis()
             panel.set_xlabel(f"{text} (± two standard errors)")
     return figure
+
+
+def infinite_of(verdict: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What was found of the network of infinite width; nothing in runs from before it was asked."""
+    return verdict.get("infinite", {})
+
+
+def infinite(found: Mapping[str, Any]) -> Figure:
+    """Log P(f | S) of the infinite network over that of the finite one, a panel an estimator."""
+    shown = {name: pd.DataFrame(e["functions"]) for name, e in found.items() if e["functions"]}
+    labels = ("log P(f | S), the finite network (nats)", "log P(f | S), infinite width (nats)")
+    with mpl.rc_context(STYLE):
+        figure, axes = panels(len(shown), size=(4.6, 4.1), labels=labels)
+        for panel, (name, rows) in zip(axes, shown.items(), strict=True):
+            _draw_infinite(panel, rows)
+            panel.set_title(name if rows["log_p_sem"].notna().any() else f"{name} (error unknown)")
+        legend(figure, axes)
+    return figure
+
+
+def _draw_infinite(panel: Any, rows: pd.DataFrame) -> None:
+    for chosen, color, label in (
+        (~rows["is_target"], "C0", "a function (± one standard error)"),
+        (rows["is_target"], "C3", "the target"),
+    ):
+        own = rows[chosen]
+        if len(own):
+            panel.errorbar(
+                own["log_p_finite"], own["log_p"], xerr=own["log_p_finite_sem"],
+                yerr=own["log_p_sem"].astype(float).fillna(0), fmt="o", markersize=3, color=color, alpha=0.6,
+                elinewidth=0.6, label=label,
+            )  # fmt: skip
+    ends = [rows["log_p_finite"].min(), rows["log_p_finite"].max()]
+    panel.plot(ends, ends, color="0.4", linestyle="--", label="equal")
 
 
 def complexity(

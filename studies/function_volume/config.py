@@ -6,7 +6,9 @@ from bayes_vs_sgd import functions
 from bayes_vs_sgd.checks import require_count, require_probability
 from studies._functions import ProblemOptions, Training, check_problem, check_trainings
 
-ESTIMATORS = ("splitting", "tempered", "elliptical", "reweighting", "rejection")
+# Of the network itself, by draws; and of the same network with hidden layers of infinite width.
+FINITE = ("splitting", "tempered", "elliptical", "reweighting", "rejection")
+INFINITE = ("nngp", "ep")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +20,8 @@ class Config(ProblemOptions):
             "sgd lr=0.05 batch=1 longer=200".
         n_sgd: Runs of each.
         max_epochs: Epochs after which a run that does not fit is given up, and counted as such.
-        estimators: Estimators of the posterior volume; the first is compared with SGD, the others check it.
+        estimators: Estimators of the posterior volume; the first is compared with SGD, the others check it,
+            but for "nngp" and "ep", which are of the same network with hidden layers of infinite width.
         n_runs: Independent runs of each estimator.
         n_particles: Particles of a run of SMC.
         n_moves: Moves of every particle at every rung.
@@ -26,6 +29,9 @@ class Config(ProblemOptions):
         thin: Moves between them.
         n_prior: Draws of the prior in a run of rejection.
         sharpness: Of the likelihood that is reweighted.
+        n_orthant: Draws of nngp for every probability of an orthant; P(S) has ten times as many.
+        n_compared: Functions at most, the most probable, on which the infinite network is compared with the
+            finite one.
         n_blocks: Blocks of SGD runs whose spread is their error.
         margin: Total variation below which two distributions count as equal.
         level: Confidence level of intervals and verdicts.
@@ -40,7 +46,7 @@ class Config(ProblemOptions):
     )
     n_sgd: int = 10_000
     max_epochs: int = 5000
-    estimators: tuple[str, ...] = ("splitting", "tempered", "reweighting")
+    estimators: tuple[str, ...] = ("splitting", "tempered", "reweighting", "nngp", "ep")
     n_runs: int = 8
     n_particles: int = 1000
     n_moves: int = 20
@@ -48,6 +54,8 @@ class Config(ProblemOptions):
     thin: int = 10
     n_prior: int = 1_000_000
     sharpness: float = 4.0
+    n_orthant: int = 20_000
+    n_compared: int = 50
     n_blocks: int = 32
     margin: float = 0.1
     level: float = 0.95
@@ -57,8 +65,18 @@ class Config(ProblemOptions):
         """The ways to train."""
         return [Training.parse(text) for text in self.sgd]
 
+    @property
+    def finite(self) -> tuple[str, ...]:
+        """The estimators of the network itself."""
+        return tuple(name for name in self.estimators if name in FINITE)
+
+    @property
+    def infinite(self) -> tuple[str, ...]:
+        """The estimators of the network of infinite width."""
+        return tuple(name for name in self.estimators if name in INFINITE)
+
     def estimator(self, name: str) -> functions.Estimator:
-        """The settings of an estimator."""
+        """The settings of an estimator of the network itself."""
         smc = functions.SMC(
             n_particles=self.n_particles,
             n_moves=self.n_moves,
@@ -95,15 +113,30 @@ def check(config: Config) -> None:
         require_count(name, getattr(config, name), least=4)
     require_probability("margin", config.margin, 0.1)
     require_probability("level", config.level, 0.95)
-    unknown = [name for name in config.estimators if name not in ESTIMATORS]
-    if unknown or not config.estimators or len(set(config.estimators)) < len(config.estimators):
-        raise ValueError(
-            f"estimators={config.estimators} must be some of {', '.join(ESTIMATORS)}, each once."
-        )
+    check_estimators(config)
     if config.complexity not in functions.complexity.MEASURES:
         raise ValueError(
             f"complexity={config.complexity!r} is unknown; pass one of "
             f"{', '.join(functions.complexity.MEASURES)}."
         )
-    for name in config.estimators:
+
+
+def check_estimators(config: Config) -> None:
+    """Refuse estimators that are not possible.
+
+    Raises:
+        ValueError: One is unknown or named twice, the first has no draws of functions, or a setting of one
+            is not possible.
+    """
+    known, names = (*FINITE, *INFINITE), config.estimators
+    if not names or not set(names) <= set(known) or len(set(names)) < len(names):
+        raise ValueError(f"estimators={names} must be some of {', '.join(known)}, each once.")
+    if names[0] in INFINITE:
+        raise ValueError(
+            f"estimators begins with {names[0]}, which draws no functions to compare with SGD's; begin with one "
+            f"of {', '.join(FINITE)}."
+        )
+    require_count("n_orthant", config.n_orthant, least=2)
+    require_count("n_compared", config.n_compared)
+    for name in config.finite:
         config.estimator(name)

@@ -1,7 +1,7 @@
 """From finished cells to one table of functions and one verdict."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,8 @@ from bayes_vs_sgd.functions import comparison
 from studies._functions import Problem, Training, frequencies_of, volume_of
 
 from .config import Config
+from .difference import Relation, common, relation
+from .infinite import Infinite
 
 
 @dataclass(frozen=True)
@@ -21,9 +23,10 @@ class Results:
     Attributes:
         config: The study's settings.
         problem: The problem.
-        volumes: Estimator → its posterior; the first is the one that is compared.
+        volumes: Estimator of the network itself → its posterior; the first is the one that is compared.
         trained: Way to train → its functions.
         cells: Name of a cell → its attributes.
+        infinite: Estimator of the network of infinite width → what it says.
     """
 
     config: Config
@@ -31,6 +34,7 @@ class Results:
     volumes: dict[str, functions.FunctionPosterior]
     trained: dict[Training, functions.FunctionFrequencies]
     cells: dict[str, dict[str, Any]]
+    infinite: dict[str, Infinite] = field(default_factory=dict)
 
     @property
     def posterior(self) -> functions.FunctionPosterior:
@@ -42,13 +46,14 @@ def read(config: Config, problem: Problem, folder: runs.RunFolder) -> Results:
     """All cells of a finished run."""
     volumes, trained = {}, {}
     cells: dict[str, dict[str, Any]] = {}
-    for name in config.estimators:
+    for name in config.finite:
         tree = folder.read(f"volume-{name}")
         volumes[name], cells[f"volume-{name}"] = volume_of(tree, problem), _plain(tree.attrs)
     for training in config.trainings():
         tree = folder.read(training.name)
         trained[training], cells[training.name] = frequencies_of(tree, problem), _plain(tree.attrs)
-    return Results(config, problem, volumes, trained, cells)
+    infinite = {name: Infinite.of(folder.read(f"volume-{name}")) for name in config.infinite}
+    return Results(config, problem, volumes, trained, cells, infinite)
 
 
 def _plain(attributes: Mapping[Any, Any]) -> dict[str, Any]:
@@ -79,6 +84,9 @@ def table(results: Results) -> pd.DataFrame:
         columns[f"p_sgd_{training.name}_sem"] = _binomial_sem(p, n)
     columns["test_error"] = (patterns != problem.dataset.y_test).mean(axis=1)
     columns["complexity"] = functions.complexity.measure(results.config.complexity, whole)
+    for name, wide in results.infinite.items():
+        log_p = wide.log_probability_of(words)
+        columns |= {f"log_p_{name}": log_p.value, f"log_p_{name}_sem": log_p.sem}
     return pd.DataFrame(columns).sort_values(
         ["p_posterior", "function"], ascending=[False, True], ignore_index=True
     )
@@ -103,6 +111,7 @@ def verdict(results: Results) -> dict[str, Any]:
         found |= {name: estimate.value, f"{name}_sem": estimate.sem}
     found["n_functions"] = posterior.n_functions
     found["estimators"] = estimators(results)
+    found["infinite"] = infinite(results)
     found["doubts"] = doubts(results)
     found["comparison"] = {
         training.name: against_sgd(results, training) for training in results.trained
@@ -117,24 +126,100 @@ def scalar(estimate: Estimate) -> Estimate:
 
 
 def estimators(results: Results) -> dict[str, Any]:
-    """Every estimator's numbers, and how far each lies from the first in standard errors."""
+    """Every estimator's numbers, None where unknown, and how far each lies from the first in standard errors."""
     y, first = results.problem.dataset.y_test, results.posterior
     rows = {}
     for name, volume in results.volumes.items():
-        target = scalar(volume.probability_of(y[None]))
-        apart = volume.log_evidence.value - first.log_evidence.value
-        error = float(np.hypot(volume.log_evidence.sem, first.log_evidence.sem))
-        rows[name] = {
-            "log_evidence": volume.log_evidence.value,
-            "log_evidence_sem": volume.log_evidence.sem,
-            "target_posterior": target.value,
-            "target_posterior_sem": target.sem,
-            "mean_test_error": volume.mean_error(y).value,
-            "mean_test_error_sem": volume.mean_error(y).sem,
-            "standard_errors_from_first": apart / error if volume is not first and error else None,
-            "doubts": list(volume.doubts),
-        }
+        target, error = scalar(volume.probability_of(y[None])), volume.mean_error(y)
+        rows[name] = row_of(volume.log_evidence, target, error, volume.doubts)
+        if volume is not first:
+            rows[name]["standard_errors_from_first"] = apart(first, volume.log_evidence)[2]
+    for name, wide in results.infinite.items():
+        target = scalar(wide.probability_of(functions.pack_bits(y[None])))
+        rows[name] = row_of(wide.log_evidence, target, wide.mean_test_error, wide.doubts)
+        rows[name]["standard_errors_from_first"] = apart(first, wide.log_evidence)[2]
     return rows
+
+
+def row_of(
+    log_evidence: Estimate, target: Estimate, error: Estimate, doubts: Iterable[str]
+) -> dict[str, Any]:
+    """The numbers of one estimator."""
+    return {
+        "log_evidence": known(log_evidence.value),
+        "log_evidence_sem": known(log_evidence.sem),
+        "target_posterior": known(target.value),
+        "target_posterior_sem": known(target.sem),
+        "mean_test_error": known(error.value),
+        "mean_test_error_sem": known(error.sem),
+        "standard_errors_from_first": None,
+        "doubts": list(doubts),
+    }
+
+
+def known(value: float) -> float | None:
+    """The number, or None for NaN."""
+    return None if np.isnan(value) else float(value)
+
+
+def apart(
+    first: functions.FunctionPosterior, log_evidence: Estimate
+) -> tuple[float, float | None, float | None]:
+    """How far a log P(S) lies above the first estimator's: the difference, its sem, their ratio."""
+    difference = float(log_evidence.value - first.log_evidence.value)
+    sem = known(np.hypot(log_evidence.sem, first.log_evidence.sem))
+    return difference, sem, difference / sem if sem else None
+
+
+def infinite(results: Results) -> dict[str, Any]:
+    """How far every estimator of the infinite network is from the finite network, and on which functions."""
+    words = common(results.posterior, results.config.n_compared)
+    target = functions.pack_bits(results.problem.dataset.y_test[None])
+    found = {}
+    for name, wide in results.infinite.items():
+        difference, sem, ratio = apart(results.posterior, wide.log_evidence)
+        entry = {"difference": difference, "difference_sem": sem, "standard_errors": ratio}
+        entry |= beside(relation(results.posterior, wide, words, target), target)
+        entry |= from_orthants(results, name)
+        found[name] = entry | {"statement": of_infinite(name, wide, results.posterior, entry)}
+    return found
+
+
+def from_orthants(results: Results, name: str) -> dict[str, Any]:
+    """How far log P(S) of expectation propagation is from that of nngp, its own error then; None without both."""
+    exact = results.infinite.get("nngp")
+    if name != "ep" or exact is None or exact.doubts:
+        return {"from_nngp": None, "from_nngp_sem": None}
+    log_evidence = results.infinite[name].log_evidence.value
+    return {
+        "from_nngp": log_evidence - exact.log_evidence.value,
+        "from_nngp_sem": exact.log_evidence.sem,
+    }
+
+
+def beside(relation: Relation | None, target: np.ndarray) -> dict[str, Any]:
+    """What a relation says, as plain numbers; None where there is none."""
+    if relation is None:
+        names = ("log_ratio", "correlation", "correlation_of_others")
+        none = dict.fromkeys([*names, "finite_sem", *(f"{name}_sem" for name in names)])
+        return none | {"functions": []}
+    columns = {
+        "log_p_finite": relation.finite.value,
+        "log_p_finite_sem": relation.finite.sem,
+        "log_p": relation.infinite.value,
+        "log_p_sem": relation.infinite.sem,
+        "is_target": (relation.words == target).all(axis=1),
+    }
+    return {
+        "log_ratio": known(relation.log_ratio.value),
+        "log_ratio_sem": known(relation.log_ratio.sem),
+        "finite_sem": known(relation.finite_sem),
+        "correlation": known(relation.correlation.value),
+        "correlation_sem": known(relation.correlation.sem),
+        "correlation_of_others": known(relation.correlation_of_others.value),
+        "correlation_of_others_sem": known(relation.correlation_of_others.sem),
+        "functions": pd.DataFrame(columns).to_dict("records"),
+    }
 
 
 def doubts(results: Results) -> list[str]:
@@ -175,6 +260,12 @@ def against_sgd(results: Results, training: Training) -> dict[str, Any]:
         "mean_test_error": mean,
         "mean_test_error_sem": spread / np.sqrt(counts.total),
     }
+    n_empty = int(np.isneginf(posterior.log_evidences).sum())
+    if n_empty >= posterior.n_runs // 2:
+        return entry | {
+            "statement": f"{training.label}: {n_empty} of the {posterior.n_runs} runs of the posterior have no draws; "
+            "nothing is compared with it. Raise n_particles or n_moves."
+        }
     common = comparison.align(posterior.words, counts.words)
     compared = comparison.compare(
         posterior.sampled(common),
@@ -189,6 +280,50 @@ def against_sgd(results: Results, training: Training) -> dict[str, Any]:
     return entry | compared.as_dict() | {"statement": f"{training.label}: {compared.sentence()}"}
 
 
+def of_infinite(
+    name: str, wide: Infinite, posterior: functions.FunctionPosterior, entry: Mapping[str, Any]
+) -> str:
+    """The difference in words: of two networks, hence no error of an estimator."""
+    if entry["difference_sem"] is None:
+        value = f"{wide.log_evidence.value:.3f} (of unknown error)"
+        sem = f"{entry['difference']:+.3f} nats (± {posterior.log_evidence.sem:.3f} by its runs alone)"
+    else:
+        value = f"{wide.log_evidence.value:.3f} ± {wide.log_evidence.sem:.3f}"
+        sem = (
+            f"{entry['difference']:+.3f} ± {entry['difference_sem']:.3f} nats, "
+            f"{abs(entry['standard_errors']):.1f} standard errors"
+        )
+    own = f" It says of itself: {wide.doubts[0]}." if wide.doubts else ""
+    if entry["from_nngp"] is not None:
+        own += (
+            f" From nngp, which is of the same distribution, its log P(S) differs by {entry['from_nngp']:+.3f} ± "
+            f"{entry['from_nngp_sem']:.3f} nats."
+        )
+    return (
+        f"By {name}, for the same network with hidden layers of infinite width, log P(S) = {value}. That differs from "
+        f"this network's by {sem}; two networks may differ, and this is no error of an estimator. "
+        f"{on_functions(entry)}{own}"
+    )
+
+
+def on_functions(entry: Mapping[str, Any]) -> str:
+    """The difference function by function in words."""
+    n = len(entry["functions"])
+    if not n:
+        return "No function is common enough in this network to be compared."
+    if entry["log_ratio_sem"] is None:
+        error = f" nats (± {entry['finite_sem']:.3f} by this network's runs alone)"
+    else:
+        error = f" ± {entry['log_ratio_sem']:.3f} nats"
+    line = f"Over {n} common functions its log P(f | S) differs by {entry['log_ratio']:+.3f}{error} on average"
+    if entry["correlation_of_others"] is None:
+        return f"{line}."
+    return (
+        f"{line}; the two are correlated by {entry['correlation']:.3f} ± {entry['correlation_sem']:.3f}, without the "
+        f"target by {entry['correlation_of_others']:.3f} ± {entry['correlation_of_others_sem']:.3f} (noise lowers it)."
+    )
+
+
 def statement(found: Mapping[str, Any], level: float) -> str:
     """The verdict in words: doubts first, then the evidence, then every way to train."""
     lines = [f"The posterior is not to be trusted: {doubt}." for doubt in found["doubts"]]
@@ -198,6 +333,9 @@ def statement(found: Mapping[str, Any], level: float) -> str:
         f"{found['mean_test_error']:.4f} ± {found['mean_test_error_sem']:.4f} (± one standard error over independent runs)."
     )
     for name, row in list(found["estimators"].items())[1:]:
+        if name in found["infinite"]:
+            lines.append(found["infinite"][name]["statement"])
+            continue
         apart = row["standard_errors_from_first"]
         trusted = f" It says of itself: {row['doubts'][0]}." if row["doubts"] else ""
         away = "unknown" if apart is None else f"{abs(apart):.1f}"
