@@ -91,6 +91,8 @@ def evidence(verdict: Mapping[str, Any]) -> Figure:
             (trusted, "0.2", "o", "posterior"),
             (~trusted, "C3", "X", "posterior, with doubts"),
         ):
+            if not chosen.any():
+                continue
             rows = [p if c else {} for p, c in zip(problems, chosen, strict=True)]
             look = {"color": color, "marker": marker, "linestyle": "none", "label": text}
             _errorbars(panel, x, rows, "log_evidence", look)
@@ -182,7 +184,7 @@ def _null(panel: Any, verdict: Mapping[str, Any], name: str) -> None:
     ]
     panel.plot(
         x, y, color="0.5", marker="_", markersize=16, linestyle="none",
-        label="two halves of the posterior: plug-in (median)",
+        label="two halves of the posterior (median)",
     )  # fmt: skip
 
 

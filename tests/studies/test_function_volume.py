@@ -32,6 +32,7 @@ NAMES = ("sgd_lr0.05_b1", "adam_lr0.02_b4_mse")
 run = runner(study, TINY)
 
 
+@pytest.mark.slow
 def test_the_run_folder_is_complete(finished: Path) -> None:
     names = {p.name for p in finished.iterdir()}
     wanted = {"config.json", "provenance.json", "cells", "summary.csv", "verdict.json", "figures"}
@@ -40,6 +41,7 @@ def test_the_run_folder_is_complete(finished: Path) -> None:
     assert set(runs.RunFolder(finished).cells()) == volumes | set(NAMES)
 
 
+@pytest.mark.slow
 def test_the_table_has_a_row_a_function_and_columns_for_every_training(table: pd.DataFrame) -> None:
     wanted = ["function", "p_posterior", "p_posterior_sem"]
     for name in NAMES:
@@ -52,6 +54,7 @@ def test_the_table_has_a_row_a_function_and_columns_for_every_training(table: pd
     assert (table["p_posterior"].diff().dropna() <= 0).all()
 
 
+@pytest.mark.slow
 def test_functions_hold_the_training_rows_and_their_own_numbers(table: pd.DataFrame) -> None:
     trained = np.array(list(MASK)) == "1"
     target = np.array([int(bit) for bit in TARGET])
@@ -64,6 +67,7 @@ def test_functions_hold_the_training_rows_and_their_own_numbers(table: pd.DataFr
     )
 
 
+@pytest.mark.slow
 def test_the_verdict_has_the_numbers_of_the_table(table: pd.DataFrame, verdict: dict) -> None:
     for name in ("log_evidence", "target_posterior", "mean_test_error"):
         assert verdict[f"{name}_sem"] > 0
@@ -78,6 +82,7 @@ def test_the_verdict_has_the_numbers_of_the_table(table: pd.DataFrame, verdict: 
         assert entry["label"] in verdict["statement"]
 
 
+@pytest.mark.slow
 def test_the_estimators_agree(verdict: dict) -> None:
     other = verdict["estimators"]["rejection"]
     assert not other["doubts"]
@@ -86,6 +91,7 @@ def test_the_estimators_agree(verdict: dict) -> None:
     assert abs(apart) < 5 * np.hypot(other["target_posterior_sem"], verdict["target_posterior_sem"])
 
 
+@pytest.mark.slow
 def test_the_report_is_drawn_again_from_the_folder_alone(finished: Path, verdict: dict) -> None:
     page = report.write(runs.RunFolder(finished)).read_text()
     wanted = ("Function volume", f"{verdict['log_evidence']:.3f}", "SGD, lr 0.05, batch 1")
@@ -94,6 +100,7 @@ def test_the_report_is_drawn_again_from_the_folder_alone(finished: Path, verdict
     assert page.count("<svg") >= 6
 
 
+@pytest.mark.slow
 def test_a_finished_run_resumed_computes_nothing(
     finished: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -102,6 +109,7 @@ def test_a_finished_run_resumed_computes_nothing(
     assert "2 of 2 cells are finished already" in said
 
 
+@pytest.mark.slow
 def test_a_run_killed_before_the_infinite_network_ends_with_the_same_numbers(
     finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -146,6 +154,7 @@ def test_the_gaussian_process_has_the_covariance_of_the_prior_of_the_network(
     assert (np.abs(products.mean(axis=0) - kernel) < 5 * sem + bias * kernel.max()).all()
 
 
+@pytest.mark.slow
 def test_the_infinite_network_has_the_volumes_of_the_gaussian_process_that_is_sampled(
     problem: Problem, table: pd.DataFrame, verdict: dict
 ) -> None:
@@ -174,6 +183,7 @@ def test_the_infinite_network_has_the_volumes_of_the_gaussian_process_that_is_sa
     assert np.abs(z[many]).max() < 5
 
 
+@pytest.mark.slow
 def test_expectation_propagation_is_near_and_its_error_is_unknown(verdict: dict) -> None:
     near, exact = (verdict["estimators"][name] for name in ("ep", "nngp"))
     for name, most in (("log_evidence", 0.5), ("target_posterior", 0.1), ("mean_test_error", 0.03)):
@@ -186,6 +196,7 @@ def test_expectation_propagation_is_near_and_its_error_is_unknown(verdict: dict)
     assert entry["from_nngp_sem"] == exact["log_evidence_sem"]
 
 
+@pytest.mark.slow
 def test_the_infinite_network_differs_from_the_finite_one_by_what_is_said(verdict: dict) -> None:
     entry, said = verdict["infinite"]["nngp"], verdict["estimators"]["nngp"]
     assert entry["difference"] == pytest.approx(said["log_evidence"] - verdict["log_evidence"])
@@ -280,6 +291,7 @@ def test_the_mean_error_and_its_error_are_those_of_the_two_orthants(
     assert "fewest: 100" in said[0]
 
 
+@pytest.mark.slow
 def test_expectation_propagation_that_has_not_converged_says_so(
     problem: Problem, finished: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -293,6 +305,7 @@ def test_expectation_propagation_that_has_not_converged_says_so(
     assert wanted in infinite.ep(problem, kept.words).doubts[0]
 
 
+@pytest.mark.slow
 def test_a_posterior_most_of_whose_runs_are_empty_is_compared_with_nothing(
     finished: Path, problem: Problem
 ) -> None:

@@ -206,10 +206,10 @@ class FunctionPosterior:
 
 
 def log_mean(runs: Float[np.ndarray, " n_runs"]) -> Estimate:
-    """log((1/R) Σ_r exp v_r), with the jackknife's error; NaN for a single run."""
+    """log((1/R) Σ_r exp v_r), with the jackknife's error; NaN for a single run, or where none is finite."""
     n = len(runs)
     value = float(logsumexp(runs) - np.log(n))
-    if n == 1:
+    if n == 1 or not np.isfinite(value):
         return Estimate(value, float("nan"))
     without = np.array([logsumexp(np.delete(runs, r)) - np.log(n - 1) for r in range(n)])
     return Estimate(value, float(np.sqrt((n - 1) / n * ((without - without.mean()) ** 2).sum())))

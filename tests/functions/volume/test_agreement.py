@@ -16,7 +16,7 @@ TARGETS = {
     "constant": np.zeros(128, int),
     "one variable": X[:, 5],
     "majority": (X.sum(axis=1) > 3).astype(int),
-    "and of two": X[:, 0] & X[:, 1],
+    "xor of two": X[:, 0] ^ X[:, 3],
     "parity": X.sum(axis=1) % 2,
 }
 ONE_DRAW = {"n_draws": 1, "thin": 1, "n_pilot": 256}

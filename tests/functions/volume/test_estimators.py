@@ -162,7 +162,10 @@ def test_weighted_last_layers_are_the_whole_network_and_unweighted_ones_are_not(
 
 
 def test_an_estimator_that_cannot_be_trusted_says_so() -> None:
-    assert "nothing is known" in " ".join(estimate(orthant(24), Rejection(1000)).doubts)
+    nothing = estimate(orthant(24), Rejection(1000))
+    assert "nothing is known" in " ".join(nothing.doubts)
+    assert nothing.log_evidence.value == -np.inf
+    assert np.isnan(nothing.log_evidence.sem)
     assert "only" in " ".join(estimate(equicorrelated(10), Rejection(64)).doubts)
     smooth = Reweighting(
         sharpness=0.3, n_particles=32, n_chains=4, n_warmup=5, n_draws=10, n_moves=2

@@ -21,8 +21,8 @@ TABLE = {
 }
 ROUNDING = 0.01
 SLOW, MIDDLE, FAST, MOMENTUM = list(TABLE)[2:]
-N_SPLITS, N_RUNS, N_NETWORKS = 5, 3, 100
-SMC = functions.SMC(n_particles=512, n_moves=15, n_draws=4, thin=10)
+N_SPLITS, N_RUNS, N_NETWORKS = 5, 3, 50
+SMC = functions.SMC(n_particles=512, n_moves=12, n_draws=2, thin=12)
 
 
 def of_split(seed: int) -> dict[str, float]:
