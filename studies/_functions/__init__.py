@@ -2,7 +2,7 @@
 
 from .cells import convergence_doubts, frequencies_of, posterior_tree, train, volume, volume_of
 from .options import ProblemOptions, check_problem, check_trainings
-from .problem import Problem
+from .problem import Problem, prepared
 from .training import Training
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "convergence_doubts",
     "frequencies_of",
     "posterior_tree",
+    "prepared",
     "train",
     "volume",
     "volume_of",

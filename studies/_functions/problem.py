@@ -1,5 +1,6 @@
 """What is asked of both sides: data, network, prior."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
@@ -7,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 from torch import nn
 
-from bayes_vs_sgd import Dataset, Network, data, functions, priors
+from bayes_vs_sgd import Dataset, Network, data, functions, priors, runs, samplers
 from bayes_vs_sgd.data.boolean import bits, random_mask
 
 from .options import ProblemOptions
@@ -73,6 +74,27 @@ class Problem:
         found[:, self.trained] = self.dataset.y_train
         found[:, ~self.trained] = patterns
         return found
+
+
+def prepared[OptionsT: ProblemOptions](
+    options: OptionsT, check: Callable[[OptionsT], None]
+) -> Problem:
+    """The problem of a study, with everything that can be refused before anything is computed or written.
+
+    Args:
+        options: The study's settings; their device is chosen here.
+        check: Refuses settings with a ``ValueError``.
+
+    Raises:
+        UserError: A setting, the device or the data are not possible.
+    """
+    with runs.refusals():
+        check(options)
+        samplers.use_devices(options.device)
+        problem = Problem.of(options)
+        # Made here, so that what cannot be exported or told apart is refused here.
+        problem.zero_one  # noqa: B018
+        return problem
 
 
 def _loaded(options: ProblemOptions) -> Dataset:

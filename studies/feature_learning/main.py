@@ -4,8 +4,8 @@ import time
 
 import xarray as xr
 
-from bayes_vs_sgd import report, runs, samplers
-from studies._functions import Problem
+from bayes_vs_sgd import report, runs
+from studies._functions import Problem, prepared
 
 from . import arms, widths
 from .config import Config, check
@@ -15,7 +15,7 @@ from .results import table, verdict
 def main(config: Config) -> None:
     """Run the study: every arm, every width, then the comparisons and the report."""
     started = time.perf_counter()
-    problem = prepare(config)
+    problem = prepared(config, check)
     grid = cells(config)
     if config.dry_run:
         print(describe(config, problem, grid))
@@ -38,21 +38,6 @@ def main(config: Config) -> None:
     page = report.write(folder)
     print("\n" + said["statement"])
     print(f"\n{page}   ({time.perf_counter() - started:.0f} s)")
-
-
-def prepare(config: Config) -> Problem:
-    """Everything that can be refused, before anything is computed or written.
-
-    Raises:
-        UserError: A setting, the device or the data are not possible.
-    """
-    with runs.refusals():
-        check(config)
-        samplers.use_devices(config.device)
-        problem = Problem.of(config)
-        # Made here, so that what cannot be exported or told apart is refused here.
-        problem.zero_one  # noqa: B018
-        return problem
 
 
 def key(parameterization: str, width: int) -> str:

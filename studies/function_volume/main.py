@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayes_vs_sgd import report, runs, samplers
+from bayes_vs_sgd import report, runs
 from bayes_vs_sgd.functions import pack_bits
 from bayes_vs_sgd.functions.table import count_rows
-from studies._functions import Problem, train, volume, volume_of
+from studies._functions import Problem, prepared, train, volume, volume_of
 
 from .config import Config, check
 from .difference import common
@@ -59,11 +59,7 @@ def prepare(config: Config) -> Problem:
         UserError: A setting, the device or the data are not possible.
     """
     with runs.refusals():
-        check(config)
-        samplers.use_devices(config.device)
-        problem = Problem.of(config)
-        # Made here, so that what cannot be exported or told apart is refused here.
-        problem.zero_one  # noqa: B018
+        problem = prepared(config, check)
         if config.infinite:
             check_infinite(problem)
         return problem

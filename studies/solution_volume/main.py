@@ -7,8 +7,8 @@ from pathlib import Path
 
 import xarray as xr
 
-from bayes_vs_sgd import report, runs, samplers
-from studies._functions import Problem, train, volume
+from bayes_vs_sgd import report, runs
+from studies._functions import Problem, prepared, train, volume
 
 from .config import Config, check
 from .measures import FAMILIES, Work
@@ -54,17 +54,13 @@ def prepare(config: Config) -> Problem:
         UserError: A setting, the device or the data are not possible.
     """
     with runs.refusals():
-        check(config)
-        samplers.use_devices(config.device)
-        problem = Problem.of(config)
+        problem = prepared(config, check)
         size = problem.network.n_parameters
         if size > _MOST_PARAMETERS:
             raise ValueError(
                 f"hidden={config.hidden} makes {size} parameters, whose Hessian is too large for Laplace's "
                 f"evidence; pass a network of at most {_MOST_PARAMETERS}."
             )
-        # Made here, so that what cannot be exported or told apart is refused here.
-        problem.zero_one  # noqa: B018
         return problem
 
 
