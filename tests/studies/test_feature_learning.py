@@ -120,6 +120,8 @@ def test_draws_after_training_have_the_error_of_the_closed_form() -> None:
     found = arms.of_training(arms.tangent(config, small, 0), small, config)
     patterns = functions.unpack(found.words, len(signs))
     error = found.mean((patterns != small.dataset.y_test).mean(axis=1))
+    # One input decides this target, which gradient flow finds.
+    assert exact < 0.1
     assert 0 < error.sem < 0.005
     assert abs(error.value - exact) < 5 * error.sem
 
