@@ -239,7 +239,17 @@ def find_rows(
 
 
 def _rising(words: UInt32[np.ndarray, "n words"]) -> Int[np.ndarray, " n"]:
-    return np.lexsort(words.T[::-1])
+    """The order in which rows rise: by their first two words in one pass, and ties by all of them."""
+    first = words[:, 0].astype(np.uint64) << np.uint64(32)
+    if words.shape[1] > 1:
+        first |= words[:, 1]
+    order = np.argsort(first)
+    ordered = first[order]
+    repeats = ordered[1:] == ordered[:-1]
+    tied = np.append(False, repeats) | np.append(repeats, False)
+    among = order[tied]
+    order[tied] = among[np.lexsort(words[among].T[::-1])]
+    return order
 
 
 def _hash(words: UInt32[np.ndarray, "n words"]) -> np.ndarray:
