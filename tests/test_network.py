@@ -1,4 +1,5 @@
 import gc
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -103,6 +104,29 @@ def test_apply_can_be_jitted_and_vmapped_over_parameters() -> None:
     x = jnp.ones((3, 6))
     out = jax.jit(jax.vmap(network.apply, in_axes=(0, None)))(many, x)
     np.testing.assert_allclose(out[0], network.apply(one, x), rtol=1e-6)
+
+
+def test_a_layer_of_many_networks_has_every_derivative(float64: None) -> None:
+    network = Network(nn.Linear(3, 2), np.zeros((1, 3)))
+    rng = np.random.default_rng(0)
+    x, many = rng.normal(size=(5, 3)), rng.normal(size=(4, 2, 3))
+    biases = rng.normal(size=(4, 2))
+
+    def outputs(weight: Any, bias: Any) -> Any:
+        return network.apply({"weight": weight, "bias": bias}, x)
+
+    def energy(weight: Any, bias: Any) -> Any:
+        return (outputs(weight, bias) ** 3).sum() / 6
+
+    expected = np.einsum("ni,boi->bno", x, many) + biases[:, None]
+    np.testing.assert_allclose(jax.vmap(outputs)(many, biases), expected, rtol=1e-12)
+    for jacobian in (jax.jacfwd, jax.jacrev):
+        found = jax.vmap(jacobian(outputs))(many, biases)
+        wanted = np.einsum("ni,op->nopi", x, np.eye(2))
+        np.testing.assert_allclose(found, np.broadcast_to(wanted, found.shape), atol=1e-12)
+    hessian = jax.vmap(jax.hessian(energy))(many, biases)
+    wanted = np.einsum("bno,ni,nj,op->boipj", expected, x, x, np.eye(2))
+    np.testing.assert_allclose(hessian, wanted, atol=1e-12)
 
 
 def test_parameters_go_to_torch_and_back_by_name() -> None:

@@ -3,13 +3,31 @@
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 
 
 def _addmm(bias: Array, a: Array, b: Array, *, beta: float = 1, alpha: float = 1) -> Array:
+    if a.ndim == 2 and bias.ndim == 1 and alpha == beta == 1:
+        return _affine(bias, a, b)
     product = a @ b if alpha == 1 else alpha * (a @ b)
     return product + (bias if beta == 1 else beta * bias)
+
+
+@jax.custom_jvp
+def _affine(bias: Array, a: Array, b: Array) -> Array:
+    """The sum a·b + bias as (bᵀ·aᵀ + bias)ᵀ.
+
+    On a CPU the layers of many networks take a fifth less time so, and their derivatives a fifth more:
+    with derivatives it is computed as it stands.
+    """
+    return (b.T @ a.T + bias[:, None]).T
+
+
+@_affine.defjvp
+def _(primals: tuple[Array, ...], tangents: tuple[Array, ...]) -> tuple[Array, Array]:
+    return jax.jvp(lambda bias, a, b: a @ b + bias, primals, tangents)
 
 
 PRODUCTS: dict[str, Callable[..., Any]] = {
