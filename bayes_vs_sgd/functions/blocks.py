@@ -11,6 +11,7 @@ from jaxtyping import Array, PRNGKeyArray
 from ..priors.normal import Normals
 from ..priors.prior import Prior, Shapes
 from ..samplers.devices import ChainMap
+from ..samplers.targets import found_again
 from .whitened import Whitened
 
 # Networks of one key at most, and entries of their parameters at most: they fit a core's cache, and
@@ -42,15 +43,16 @@ def block_of_params(prior: Prior, shapes: Shapes) -> Callable[[PRNGKeyArray], di
 
 
 def stream(
-    key: PRNGKeyArray, block: Callable[[PRNGKeyArray], Any], *, first: int, n_blocks: int
+    key: PRNGKeyArray, block: Callable[..., Any], *shared: Any, first: int, n_blocks: int
 ) -> Iterator[Any]:
     """What a function makes of the keys ``fold_in(key, b)`` of consecutive blocks, piece by piece.
 
-    The devices compute the next piece while the host has the last.
+    The devices compute the next piece while the host has the last. The same function is compiled once.
 
     Args:
         key: Root of the keys; keys of generators other than threefry are used as threefry's.
-        block: Key → pytree of arrays.
+        block: Key, then what is shared → pytree of arrays.
+        *shared: Arrays that every block needs.
         first: Number of the first block.
         n_blocks: Blocks in all.
 
@@ -58,20 +60,13 @@ def stream(
         Pytrees of arrays with a leading axis of blocks, in order; the pieces hold ``n_blocks`` in all.
     """
     n_devices = len(jax.devices())
-    chains = ChainMap(n_devices)
     per_device = max(min(_BLOCKS_A_CALL, -(-n_blocks // n_devices)), 1)
     data = jax.random.key_data(key)[..., :2]
-
-    def call(starts: Array, data: Array) -> Any:
-        root = jax.random.wrap_key_data(data)
-        numbers = (starts[:, None] + jnp.arange(per_device)).reshape(-1)
-        found = jax.lax.map(lambda b: block(jax.random.fold_in(root, b)), numbers)
-        return jax.tree.map(lambda a: a.reshape(len(starts), per_device, *a.shape[1:]), found)
-
-    run = chains.jit(call, n_shared=1)
+    chains, run = _compiled(block, per_device, n_devices, len(shared))
 
     def launch(done: int) -> Any:
-        return run(chains.put(first + done + per_device * jnp.arange(n_devices)), data)
+        starts = first + done + per_device * jnp.arange(n_devices)
+        return run(chains.put(starts), data, *shared)
 
     done, ahead = 0, launch(0) if n_blocks else None
     while ahead is not None:
@@ -81,3 +76,19 @@ def stream(
         yield jax.tree.map(
             lambda a, n=done - start: np.asarray(a).reshape(-1, *a.shape[2:])[:n], piece
         )
+
+
+@found_again(16)
+def _compiled(
+    block: Callable[..., Any], per_device: int, n_devices: int, n_shared: int
+) -> tuple[ChainMap, Callable[..., Any]]:
+    """One call of the devices: the first block of each, the key's data, what is shared → all blocks."""
+
+    def call(starts: Array, data: Array, *shared: Any) -> Any:
+        root = jax.random.wrap_key_data(data)
+        numbers = (starts[:, None] + jnp.arange(per_device)).reshape(-1)
+        found = jax.lax.map(lambda b: block(jax.random.fold_in(root, b), *shared), numbers)
+        return jax.tree.map(lambda a: a.reshape(len(starts), per_device, *a.shape[1:]), found)
+
+    chains = ChainMap(n_devices)
+    return chains, chains.jit(call, n_shared=1 + n_shared)

@@ -14,6 +14,7 @@ from .. import progress as progress_bars
 from ..checks import require_count
 from ..posterior import Applied
 from ..priors.prior import Prior
+from ..samplers.targets import found_again
 from ..storage import Checkpoint, digest
 from .blocks import block_of_params, block_size, dimension, stream
 from .patterns import classify, pack
@@ -72,7 +73,8 @@ def sample_prior(
     )
     pieces = stream(
         key,
-        _patterns(network, prior, x, n_classes),
+        _patterns(network, prior, n_classes),
+        x,
         first=(first_draw + n_done) // size,
         n_blocks=-(-(n_draws - n_done) // size),
     )
@@ -91,13 +93,14 @@ def sample_prior(
     return counter.result()
 
 
+@found_again(16)
 def _patterns(
-    network: Applied, prior: Prior, x: Array, n_classes: int
-) -> Callable[[PRNGKeyArray], UInt32[Array, "block words"]]:
-    """Key → packed patterns of a block of networks drawn from the prior."""
+    network: Applied, prior: Prior, n_classes: int
+) -> Callable[[PRNGKeyArray, Array], UInt32[Array, "block words"]]:
+    """Key, inputs → packed patterns of a block of networks drawn from the prior."""
     draw = block_of_params(prior, network.shapes)
 
-    def block(key: PRNGKeyArray) -> UInt32[Array, "block words"]:
+    def block(key: PRNGKeyArray, x: Array) -> UInt32[Array, "block words"]:
         classes = jax.vmap(lambda params: classify(network.apply(params, x)))(draw(key))
         return pack(classes, n_classes)
 

@@ -96,6 +96,22 @@ def test_ranges_of_draws_merge_to_one_run_of_all() -> None:
     np.testing.assert_array_equal(merged.counts, whole.counts)
 
 
+def test_the_same_network_is_compiled_once(caplog: pytest.LogCaptureFixture) -> None:
+    network, inputs = perceptron(3), data.boolean_inputs(3)
+
+    def run(seed: int) -> None:
+        functions.sample_prior(
+            jax.random.key(seed), network, priors.Normal(), inputs, n_draws=999, progress=False
+        )
+
+    with jax.log_compiles():
+        run(0)
+        assert "Compiling" in caplog.text
+        caplog.clear()
+        run(1)
+        assert "Compiling" not in caplog.text
+
+
 def test_a_killed_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from bayes_vs_sgd.functions import prior
 
