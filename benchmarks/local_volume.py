@@ -10,6 +10,7 @@ have its row, ``basin_volume``.
 """
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any, NamedTuple
 
 import jax
@@ -17,11 +18,11 @@ import jax.numpy as jnp
 import numpy as np
 import torch
 
-from bayes_vs_sgd import data, priors
+from bayes_vs_sgd import Network, data, priors
 from bayes_vs_sgd.functions import local_volume as volumes
+from models import MLP
 
 from .measure import Effort, Form, Missing, Params, Row, compare, load_peer, require_matched
-from .sgld import Network
 
 # The work, and the CPU devices that JAX shows.
 CASES = {"100 directions": 1, "100 directions on 2 devices": 2}
@@ -45,17 +46,24 @@ class Problem(NamedTuple):
     log_probs: np.ndarray
 
 
+@cache
+def network() -> Network:
+    """The network."""
+    return Network(MLP(64, 64, 10), np.zeros((1, 64), np.float32))
+
+
 def problem(n_rows: int = N_ROWS) -> Problem:
     """A draw of the prior, and digits."""
     x = data.digits(n_train=N_ROWS, label_noise=0.0).x_train[:n_rows]
-    centre = PRIOR.sample(jax.random.key(0), Network.shapes)
-    return Problem(centre, x, np.asarray(jax.nn.log_softmax(Network.apply(centre, jnp.asarray(x)))))
+    centre = PRIOR.sample(jax.random.key(0), network().shapes)
+    outputs = network().apply(centre, jnp.asarray(x))
+    return Problem(centre, x, np.asarray(jax.nn.log_softmax(outputs)))
 
 
 def divergence(params: Params, rows: Any) -> jax.Array:
     """The mean over rows of KL(centre's prediction ‖ prediction)."""
     x, log_probs = rows
-    gaps = log_probs - jax.nn.log_softmax(Network.apply(params, x))
+    gaps = log_probs - jax.nn.log_softmax(network().apply(params, x))
     return (jnp.exp(log_probs) * gaps).sum(axis=1).mean()
 
 
@@ -102,7 +110,7 @@ def on_threads(search: Callable[[], int], n_threads: int) -> Callable[[], int]:
 
 def points(work: Problem) -> list[Params]:
     """Where the costs are compared."""
-    draws = [PRIOR.sample(jax.random.key(seed), Network.shapes) for seed in (1, 2)]
+    draws = [PRIOR.sample(jax.random.key(seed), network().shapes) for seed in (1, 2)]
     return [work.centre, *draws]
 
 
@@ -117,21 +125,23 @@ def costs(work: Problem) -> dict[str, Callable[[Any], Any]]:
 
 def flat(params: Params) -> torch.Tensor:
     """The parameters in torch as one vector."""
-    return torch.from_numpy(np.concatenate([np.ravel(params[name]) for name in Network.shapes]))
+    return torch.from_numpy(np.concatenate([np.ravel(params[name]) for name in network().shapes]))
 
 
 def torch_cost(work: Problem) -> Callable[[torch.Tensor], torch.Tensor]:
     """The same cost of a vector, without gradients."""
     x, log_probs = torch.from_numpy(work.x.copy()), torch.from_numpy(work.log_probs.copy())
     probs = log_probs.exp()
-    shapes = list(Network.shapes.items())
+    shapes = list(network().shapes.items())
     sizes = [int(np.prod(shape)) for _, shape in shapes]
 
     def cost(vector: torch.Tensor) -> torch.Tensor:
         parts = zip(shapes, vector.split(sizes), strict=True)
-        params = {name: part.reshape(shape) for (name, shape), part in parts}
+        w0, b0, w1, b1 = (part.reshape(shape) for (_, shape), part in parts)
         with torch.no_grad():
-            gaps = log_probs - torch.log_softmax(Network.apply(params, x), dim=1)
+            hidden = torch.nn.functional.linear(x, w0, b0).clip(min=0)
+            outputs = torch.nn.functional.linear(hidden, w1, b1)
+            gaps = log_probs - torch.log_softmax(outputs, dim=1)
             return (probs * gaps).sum(dim=1).mean()
 
     return cost

@@ -9,6 +9,7 @@ from jaxtyping import Array, Bool, Float
 
 from ...samplers.devices import ChainMap
 from ...samplers.targets import found_again
+from .along import along
 from .coordinates import Coordinates
 from .regions import Inside
 
@@ -63,9 +64,10 @@ def program(inside: Inside, coordinates: Coordinates, n_rays: int, n_at_once: in
         def one(ray: tuple[Array, Array]) -> Exit:
             direction, start = ray
 
-            def is_inside(radius: Array) -> Bool[Array, ""]:
-                return inside(coordinates.params(centre + radius * direction), data)
+            def contains(z: Array) -> Bool[Array, ""]:
+                return inside(coordinates.params(z), data)
 
+            is_inside = along(contains, centre, direction)
             return first_exit(is_inside, start, largest, tolerance, growth)
 
         return jax.lax.map(one, (directions, starts), batch_size=_lanes(n_at_once, len(starts)))
