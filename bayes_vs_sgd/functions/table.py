@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Int, UInt8, UInt32
+from jaxtyping import Bool, Float, Int, UInt8, UInt32
 
 from ..types import Estimate
 from .patterns import n_words, pack_bits, unpack
@@ -97,6 +97,25 @@ class FunctionCounts:
         """
         p = self.counts / max(self.total, 1)
         return Estimate(p, np.sqrt(p * (1 - p) / max(self.total, 1)))
+
+    def mean_of(self, values: Float[np.ndarray, " n_functions"]) -> Estimate:
+        """Mean over the draws of a property of functions; sem s/√n, s² = Σ(v − v̄)²/(n − 1).
+
+        Args:
+            values: v of each function, in the order of the table.
+
+        Raises:
+            ValueError: They are not as many as the functions.
+        """
+        values = np.asarray(values, np.float64)
+        if values.shape != self.counts.shape:
+            raise ValueError(
+                f"values has shape {values.shape}; pass one for each of the {self.n_functions} functions."
+            )
+        n = max(self.total, 1)
+        mean = float(values @ self.counts / n)
+        variance = float((values - mean) ** 2 @ self.counts / max(n - 1, 1))
+        return Estimate(mean, float(np.sqrt(variance / n)))
 
     def count_of(self, patterns: Int[np.ndarray, "m n_inputs"]) -> Int[np.ndarray, " m"]:
         """How often given functions were found, 0 where never.

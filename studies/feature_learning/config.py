@@ -53,7 +53,7 @@ class Config(ProblemOptions):
     n_draws: int = 5
     thin: int = 20
     n_features: int = 256
-    n_feature_particles: int = 512
+    n_feature_particles: int = 1024
     n_infinite: int = 2000
     n_tangent: int = 20_000
     widths: tuple[int, ...] = (32, 64, 128, 256)

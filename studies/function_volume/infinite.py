@@ -8,7 +8,6 @@ from typing import Any
 import jax
 import numpy as np
 import xarray as xr
-from jaxtyping import PRNGKeyArray
 
 from bayes_vs_sgd import Estimate, functions
 from bayes_vs_sgd.functions import gaussian_process, kernels
@@ -149,7 +148,9 @@ def nngp(problem: Problem, words: np.ndarray, *, n_draws: int, seed: int) -> Inf
     found = gaussian_process.function_probabilities(
         of_functions, process.kernel, process.train, process.labels(words), n_draws=n_draws
     )
-    error, rows = mean_error(of_rows, process, n_draws=n_draws)
+    error, rows = gaussian_process.mean_test_error(
+        of_rows, process.kernel, process.train, process.test, n_draws=n_draws
+    )
     doubts = [
         *distrusted("P(S)", [found.evidence]),
         *distrusted("P(f | S)", [found.joint]),
@@ -158,34 +159,6 @@ def nngp(problem: Problem, words: np.ndarray, *, n_draws: int, seed: int) -> Inf
     return Infinite(
         found.evidence.log_probability, error, words, found.log_probability, tuple(doubts)
     )
-
-
-def mean_error(
-    key: PRNGKeyArray, process: Process, *, n_draws: int
-) -> tuple[Estimate, list[gaussian_process.Orthant]]:
-    """Posterior mean of the share of test rows that are wrong.
-
-    (1/m) Σ_i Z(S, i wrong)/[Z(S, i right) + Z(S, i wrong)], exact for the Gaussian process: the two add up
-    to Z(S), whose error so cancels. With relative errors s of the two and the share q_i of the wrong one,
-    sem² = (1/m²) Σ_i q_i²(1 − q_i)²(s_right² + s_wrong²).
-
-    Returns:
-        The estimate, and the two orthants of every test row.
-    """
-    n, m = len(process.train), len(process.test)
-    orthants, shares, sems = [], [], []
-    for i in range(m):
-        rows = np.append(np.arange(n), n + i)
-        labels = np.stack([np.append(process.train, s * process.test[i]) for s in (1, -1)])
-        found = gaussian_process.orthant_probability(
-            jax.random.fold_in(key, i), process.kernel[np.ix_(rows, rows)], labels, n_draws=n_draws
-        )
-        right, wrong = found.log_probability.value
-        share = 1 / (1 + np.exp(right - wrong))
-        orthants.append(found)
-        shares.append(share)
-        sems.append(share * (1 - share) * np.hypot(*found.log_probability.sem))
-    return Estimate(float(np.mean(shares)), float(np.linalg.norm(sems) / m)), orthants
 
 
 def distrusted(what: str, orthants: Sequence[gaussian_process.Orthant]) -> list[str]:

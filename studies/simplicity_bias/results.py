@@ -71,15 +71,8 @@ def random_functions(config: Config) -> tuple[Estimate, dict[str, list[float]]]:
     rng = np.random.default_rng([config.seed, *b"uniform"])
     patterns = rng.integers(0, 2, (n, 2**config.n_variables), dtype=np.uint8)
     values = complexity.measure(config.complexity, patterns)
-    return mean_of(values, np.ones(n, np.int64)), distribution(values, np.ones(n, np.int64))
-
-
-def mean_of(values: np.ndarray, counts: np.ndarray) -> Estimate:
-    """Mean of a property over independent draws, with its standard error."""
-    n = int(counts.sum())
-    mean = float(values @ counts / n)
-    spread = float((values - mean) ** 2 @ counts / max(n - 1, 1))
-    return Estimate(mean, float(np.sqrt(spread / n)))
+    mean = Estimate(float(values.mean()), float(values.std(ddof=1) / np.sqrt(n)))
+    return mean, distribution(values, np.ones(n, np.int64))
 
 
 def distribution(values: np.ndarray, counts: np.ndarray) -> dict[str, list[float]]:
@@ -96,15 +89,15 @@ def of_prior(
     patterns = counts.patterns
     values = complexity.measure(config.complexity, patterns)
     ones = patterns.sum(axis=1, dtype=np.int64)
-    mean = mean_of(values, counts.counts)
+    mean = counts.mean_of(values)
     gap = Estimate(uniform.value - mean.value, float(np.hypot(uniform.sem, mean.sem)))
     reach = float(stats.norm.ppf((1 + config.level) / 2)) * gap.sem
-    constant = mean_of(np.isin(ones, [0, counts.n_inputs]).astype(float), counts.counts)
+    constant = counts.mean_of(np.isin(ones, [0, counts.n_inputs]).astype(float))
     in_phase = kernels.phase(
         getattr(jax.nn, config.activation), weight_std=sigma_w, bias_std=config.sigma_b
     )
     unseen = comparison.unseen_mass(comparison.Sampled.independent(counts.counts, n_replicates=2))
-    entropy = mean_of(complexity.entropy(patterns), counts.counts)
+    entropy = counts.mean_of(complexity.entropy(patterns))
     return {
         "sigma_w": sigma_w,
         "slope_of_distances": in_phase.slope,
@@ -189,7 +182,7 @@ def of_perceptron(config: Config, counts: FunctionCounts) -> dict[str, Any]:
     )
     # T = 2ⁿ is impossible: the input 0 is mapped to 0.
     test = stats.chisquare(ones[:-1])
-    entropy = mean_of(complexity.entropy(patterns), counts.counts)
+    entropy = counts.mean_of(complexity.entropy(patterns))
     return {
         "n_draws": counts.total,
         "n_functions": counts.n_functions,

@@ -10,7 +10,6 @@ import pandas as pd
 from bayes_vs_sgd import Estimate, functions, runs
 from studies._functions import Problem, Training, frequencies_of, volume_of
 from studies.function_volume.results import Results, against_sgd, doubts, scalar
-from studies.simplicity_bias.results import mean_of
 
 from .axes import AXES, line
 from .config import Config
@@ -174,7 +173,7 @@ def of_sgd(found: functions.FunctionFrequencies, y: np.ndarray) -> dict[str, Any
     }
     errors = (counts.patterns != y).mean(axis=1)
     for name, values in (("target_probability", errors == 0), ("mean_test_error", errors)):
-        mean = mean_of(values.astype(float), counts.counts) if n else Estimate(None, None)
+        mean = counts.mean_of(values) if n else Estimate(None, None)
         # Where all runs are alike, the error of a share of n runs that none has shown is 1/n.
         entry |= {name: mean.value, f"{name}_sem": (mean.sem or 1 / n) if n else None}
     return entry

@@ -72,6 +72,18 @@ def test_counting_is_exact_where_hashes_collide(monkeypatch: pytest.MonkeyPatch)
     np.testing.assert_array_equal(counts, wanted_counts)
 
 
+def test_a_mean_is_that_of_the_draws() -> None:
+    words = np.arange(4, dtype=np.uint32)[:, None]
+    counts = FunctionCounts(words, np.array([4, 3, 2, 1]), 32)
+    values = np.array([1.0, 2.0, 2.0, 5.0])
+    drawn = np.repeat(values, counts.counts)
+    mean = counts.mean_of(values)
+    assert mean.value == pytest.approx(drawn.mean())
+    assert mean.sem == pytest.approx(drawn.std(ddof=1) / 10**0.5)
+    with pytest.raises(ValueError, match="one for each of the 4 functions"):
+        counts.mean_of(values[:2])
+
+
 def test_rows_are_found_where_they_stand() -> None:
     words = np.array([[0, 5], [1, 2], [1, 9]], np.uint32)
     wanted = np.array([[1, 9], [7, 7], [0, 5], [1, 9]], np.uint32)

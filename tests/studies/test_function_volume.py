@@ -270,24 +270,15 @@ def test_runs_without_a_fit_choose_and_measure_nothing() -> None:
     assert relation(turned, found, words, words[:1]) is None
 
 
-def test_the_mean_error_and_its_error_are_those_of_the_two_orthants(
-    problem: Problem, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Z = .3 for a right row and .1 for a wrong one: a quarter is wrong, ± ¼·¾·√(.1² + .2²) a row."""
+def test_orthants_of_too_few_draws_are_counted() -> None:
     fixed = gaussian_process.Orthant(
         Estimate(np.log([0.3, 0.1]), np.array([0.1, 0.2])),
         np.array([500.0, 100.0]),
         np.zeros(2),
         10,
     )
-    monkeypatch.setattr(gaussian_process, "orthant_probability", lambda *_, **__: fixed)
-    process = Process.of(problem)
-    found, rows = infinite.mean_error(jax.random.key(0), process, n_draws=10)
-    assert found.value == pytest.approx(0.25)
-    m = len(process.test)
-    assert found.sem == pytest.approx(0.25 * 0.75 * np.hypot(0.1, 0.2) / np.sqrt(m))
-    said = infinite.distrusted("the test error of a row", rows)
-    assert f"{m} of {2 * m} orthants" in said[0]
+    said = infinite.distrusted("the test error of a row", [fixed] * 7)
+    assert "7 of 14 orthants" in said[0]
     assert "fewest: 100" in said[0]
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from bayes_vs_sgd import functions, report, runs
 from studies import simplicity_bias as study
-from studies.simplicity_bias.results import distribution, finding, mean_of, of_perceptron
+from studies.simplicity_bias.results import distribution, finding, of_perceptron
 from tests.conftest import within
 
 from .folders import refused, resumed, runner
@@ -90,12 +90,8 @@ def test_a_perceptron_that_breaks_the_theorem_is_found_out() -> None:
     assert found["p_value"] < 1e-10
 
 
-def test_means_and_shares_are_those_of_the_draws() -> None:
+def test_shares_are_those_of_the_draws() -> None:
     values, counts = np.array([1.0, 2.0, 2.0, 5.0]), np.array([4, 3, 2, 1])
-    drawn = np.repeat(values, counts)
-    mean = mean_of(values, counts)
-    assert mean.value == pytest.approx(drawn.mean())
-    assert mean.sem == pytest.approx(drawn.std(ddof=1) / 10**0.5)
     assert distribution(values, counts) == {
         "value": [1.0, 2.0, 5.0], "share": pytest.approx([0.4, 0.5, 0.1]),
     }  # fmt: skip

@@ -7,6 +7,7 @@ from .conditional import (
     function_probabilities,
 )
 from .expectation_propagation import ExpectationPropagation, expectation_propagation
+from .mean_error import mean_test_error
 from .orthants import Orthant, orthant_probability
 from .posterior import gaussian_process_posterior
 from .prediction import predictive_probability
@@ -20,6 +21,7 @@ __all__ = [
     "expectation_propagation",
     "function_probabilities",
     "gaussian_process_posterior",
+    "mean_test_error",
     "orthant_probability",
     "predictive_probability",
 ]
