@@ -7,16 +7,20 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+# Beyond so many rows one network fills a core's cache, and both orders of a product are as fast.
+_MOST_ROWS_TURNED = 256
+
 
 def _addmm(bias: Array, a: Array, b: Array, *, beta: float = 1, alpha: float = 1) -> Array:
-    if a.ndim == 2 and bias.ndim == 1 and alpha == beta == 1:
-        return _affine(bias, a, b)
+    is_layer = a.ndim == 2 and bias.ndim == 1 and alpha == beta == 1
+    if is_layer and len(a) <= _MOST_ROWS_TURNED:
+        return _turned(bias, a, b)
     product = a @ b if alpha == 1 else alpha * (a @ b)
     return product + (bias if beta == 1 else beta * bias)
 
 
 @jax.custom_jvp
-def _affine(bias: Array, a: Array, b: Array) -> Array:
+def _turned(bias: Array, a: Array, b: Array) -> Array:
     """The sum a·b + bias as (bᵀ·aᵀ + bias)ᵀ.
 
     On a CPU the layers of many networks take a fifth less time so, and their derivatives a fifth more:
@@ -25,7 +29,7 @@ def _affine(bias: Array, a: Array, b: Array) -> Array:
     return (b.T @ a.T + bias[:, None]).T
 
 
-@_affine.defjvp
+@_turned.defjvp
 def _(primals: tuple[Array, ...], tangents: tuple[Array, ...]) -> tuple[Array, Array]:
     return jax.jvp(lambda bias, a, b: a @ b + bias, primals, tangents)
 
