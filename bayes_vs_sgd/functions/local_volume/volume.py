@@ -40,6 +40,8 @@ def local_volume(
     **It is a lower bound of a function's probability.** The parameters of one function, or of one
     cost, need be neither star-shaped around θ* nor connected: with ``same_function`` P ≤ P(f).
 
+    What is affine along a ray, such as the outputs of a first layer, is computed once a ray.
+
     Args:
         key: Source of randomness; direction k depends on it and on k alone.
         region: Made by ``cost_below`` or ``same_function``, or any (params, data) → bool.
