@@ -1,6 +1,14 @@
 """What the studies of function space share: the problem, the ways to train, and the cells that measure."""
 
-from .cells import convergence_doubts, frequencies_of, posterior_tree, train, volume, volume_of
+from .cells import (
+    convergence_doubts,
+    frequencies_of,
+    posterior_tree,
+    run_sgd,
+    train,
+    volume,
+    volume_of,
+)
 from .options import ProblemOptions, check_problem, check_trainings
 from .problem import Problem, prepared
 from .training import Training
@@ -15,6 +23,7 @@ __all__ = [
     "frequencies_of",
     "posterior_tree",
     "prepared",
+    "run_sgd",
     "train",
     "volume",
     "volume_of",

@@ -82,6 +82,35 @@ def _traces(problem: Problem, found: functions.FunctionPosterior) -> xr.DataTree
     return tree
 
 
+def run_sgd(
+    problem: Problem, training: Training, *, n_seeds: int, max_epochs: int, seed: int, **more: Any
+) -> Draws:
+    """Networks from the prior, trained this way until they fit, or as long as it says.
+
+    Args:
+        problem: The problem.
+        training: The way.
+        n_seeds: Networks.
+        max_epochs: Epochs after which one that does not fit is given up.
+        seed: Of them all.
+        **more: Other settings of ``sgd.train``.
+    """
+    return sgd.train(
+        problem.network,
+        problem.dataset,
+        n_seeds=n_seeds,
+        initial=problem.prior,
+        optimizer=training.rule(),
+        likelihood=training.likelihood(),
+        batch_size=min(training.batch, len(problem.dataset.x_train)) or None,
+        max_epochs=training.longer or max_epochs,
+        stop_at_interpolation=not training.longer,
+        look_every=1,
+        seed=seed,
+        **more,
+    )
+
+
 def train(
     problem: Problem,
     training: Training,
@@ -92,30 +121,24 @@ def train(
     seed: int,
 ) -> xr.DataTree:
     """Runs of SGD from the prior, in chunks: the function of each that fits, and how many do not."""
-    dataset = problem.dataset
-    collect = functions.collect_patterns(problem.network, dataset.x_test)
+    n_test = len(problem.dataset.x_test)
+    collect = functions.collect_patterns(problem.network, problem.dataset.x_test)
     parts, epochs = [], []
     for first in range(0, n_sgd, _CHUNK):
         with warnings.catch_warnings():
             # Counted and reported with the others that did not fit.
             warnings.simplefilter("ignore", StoppedChainWarning)
-            trained = sgd.train(
-                problem.network,
-                dataset,
+            trained = run_sgd(
+                problem,
+                training,
                 n_seeds=min(_CHUNK, n_sgd - first),
                 first_seed=first,
-                initial=problem.prior,
-                optimizer=training.rule(),
+                max_epochs=max_epochs,
                 lr_factors=lr_factors,
-                likelihood=training.likelihood(),
-                batch_size=min(training.batch, len(dataset.x_train)) or None,
-                max_epochs=training.longer or max_epochs,
-                stop_at_interpolation=not training.longer,
-                look_every=1,
                 collect=collect,
                 seed=seed,
             )
-        found = functions.sgd_probabilities(trained, len(dataset.x_test))
+        found = functions.sgd_probabilities(trained, n_test)
         parts.append(found)
         epochs.append(trained.stats["epoch"][:, -1])
     whole = functions.FunctionFrequencies.merged(parts)

@@ -9,8 +9,8 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float, Int, UInt32
 
-from bayes_vs_sgd import functions, runs, sgd
-from studies._functions import Problem, Training
+from bayes_vs_sgd import functions, runs
+from studies._functions import Problem, Training, run_sgd
 
 from .config import FEWEST_FUNCTIONS, Config
 
@@ -49,18 +49,11 @@ def make(
     Raises:
         UserError: Too few functions have so many networks.
     """
-    rows = len(problem.dataset.x_train)
-    trained = sgd.train(
-        problem.network,
-        problem.dataset,
+    trained = run_sgd(
+        problem,
+        training,
         n_seeds=config.n_candidates,
-        initial=problem.prior,
-        optimizer=training.rule(),
-        likelihood=training.likelihood(),
-        batch_size=min(training.batch, rows) or None,
-        max_epochs=training.longer or config.max_epochs,
-        stop_at_interpolation=not training.longer,
-        look_every=1,
+        max_epochs=config.max_epochs,
         seed=seed,
         checkpoint=partial,
     )

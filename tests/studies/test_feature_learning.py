@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 import models
-from bayes_vs_sgd import Estimate, Network, functions, likelihoods, report, runs, sgd
+from bayes_vs_sgd import Estimate, Network, functions, likelihoods, runs, sgd
 from studies import feature_learning as study
 from studies._functions import Problem
 from studies.feature_learning import arms, scaling, widths
@@ -188,18 +188,15 @@ def test_differences_are_second_minus_first(verdict: dict) -> None:
 
 
 @pytest.mark.slow
-def test_the_report_is_drawn_again_from_the_folder_alone(finished: Path, verdict: dict) -> None:
-    page = report.write(runs.RunFolder(finished)).read_text()
+def test_a_finished_run_resumed_draws_its_report_again_and_computes_nothing(
+    finished: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (finished / "report.html").unlink()
+    assert "12 of 12 cells are finished already" in resumed(run, finished, capsys)
+    page = (finished / "report.html").read_text()
     assert page.count("<svg") >= 5
     for text in ("Feature learning", "maximal update", "identity", "NNGP", "width^"):
         assert text in page
-
-
-@pytest.mark.slow
-def test_a_finished_run_resumed_computes_nothing(
-    finished: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert "12 of 12 cells are finished already" in resumed(run, finished, capsys)
 
 
 def test_a_dry_run_computes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

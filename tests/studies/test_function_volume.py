@@ -92,21 +92,18 @@ def test_the_estimators_agree(verdict: dict) -> None:
 
 
 @pytest.mark.slow
-def test_the_report_is_drawn_again_from_the_folder_alone(finished: Path, verdict: dict) -> None:
-    page = report.write(runs.RunFolder(finished)).read_text()
+def test_a_finished_run_resumed_draws_its_report_again_and_computes_nothing(
+    finished: Path, verdict: dict, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (finished / "report.html").unlink()
+    said = resumed(run, finished, capsys)
+    assert "4 of 4 cells are finished already" in said
+    assert "2 of 2 cells are finished already" in said
+    page = (finished / "report.html").read_text()
     wanted = ("Function volume", f"{verdict['log_evidence']:.3f}", "SGD, lr 0.05, batch 1")
     for text in (*wanted, "Finite and infinite width", "ep (error unknown)"):
         assert text in page
     assert page.count("<svg") >= 6
-
-
-@pytest.mark.slow
-def test_a_finished_run_resumed_computes_nothing(
-    finished: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    said = resumed(run, finished, capsys)
-    assert "4 of 4 cells are finished already" in said
-    assert "2 of 2 cells are finished already" in said
 
 
 @pytest.mark.slow

@@ -20,7 +20,6 @@ from bayes_vs_sgd import (
     functions,
     likelihoods,
     priors,
-    report,
     runs,
     sgd,
 )
@@ -416,21 +415,18 @@ def test_the_verdict_correlates_the_columns_of_the_table(
 
 
 @pytest.mark.slow
-def test_the_report_is_drawn_again_from_the_folder_alone(finished: Path, verdict: dict) -> None:
-    page = report.write(runs.RunFolder(finished)).read_text()
+def test_a_finished_run_resumed_draws_its_report_again_and_computes_nothing(
+    finished: Path, verdict: dict, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (finished / "report.html").unlink()
+    said = resumed(run, finished, capsys)
+    assert "3 of 3 cells are finished already" in said
+    assert "5 of 5 cells are finished already" in said
+    page = (finished / "report.html").read_text()
     assert page.count("<svg") == 3
     for measure in verdict["measures"][NAME]["measures"].values():
         assert f"{measure['untrusted_share']:.0%}".rstrip("%") + " %" in page
         assert measure["label"] in page
-
-
-@pytest.mark.slow
-def test_a_finished_run_resumed_computes_nothing(
-    finished: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    said = resumed(run, finished, capsys)
-    assert "3 of 3 cells are finished already" in said
-    assert "5 of 5 cells are finished already" in said
 
 
 @pytest.mark.slow

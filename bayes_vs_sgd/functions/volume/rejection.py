@@ -1,5 +1,6 @@
 """P(S) and P_B(f | S) by drawing from the prior and keeping what fits."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import jax
@@ -9,6 +10,7 @@ from jaxtyping import Array, PRNGKeyArray
 
 from ... import progress as progress_bars
 from ...checks import require_count
+from ...samplers.targets import found_again
 from ..blocks import block_of_params, block_size, dimension, stream
 from .posterior import FunctionPosterior
 from .zero_one import ZeroOne
@@ -44,27 +46,12 @@ class Rejection:
             n_runs: Runs whose spread is the error.
             progress: Show draws and the time left.
         """
-        shapes = problem.network.shapes
-        draw, size = block_of_params(problem.prior, shapes), block_size(dimension(shapes))
-
-        def block(key: PRNGKeyArray) -> tuple[Array, Array]:
-            params = draw(key)
-            fits = jax.vmap(problem.mistakes)(params) == 0
-            # Patterns are what few blocks need: where nobody fits, nobody is asked.
-            words = jax.lax.cond(
-                fits.any(),
-                lambda: jax.vmap(problem.pattern)(params),
-                lambda: jnp.zeros(
-                    jax.eval_shape(jax.vmap(problem.pattern), params).shape, jnp.uint32
-                ),
-            )
-            return fits, words
-
+        size = block_size(dimension(problem.network.shapes))
         per_run = -(-self.n_draws // size)
         kept: list[list[np.ndarray]] = [[] for _ in range(n_runs)]
         done = 0
         with progress_bars.bar("rejection", per_run * n_runs, show=progress) as report:
-            for fits, words in stream(key, block, first=0, n_blocks=per_run * n_runs):
+            for fits, words in stream(key, _fitting(problem), first=0, n_blocks=per_run * n_runs):
                 runs = (done + np.arange(len(fits))) // per_run
                 for r in np.unique(runs):
                     mine = runs == r
@@ -94,3 +81,22 @@ class Rejection:
             info={"estimator": repr(self), "n_fitting": n_fitting.tolist()},
             doubts=doubts,
         )
+
+
+@found_again(16)
+def _fitting(problem: ZeroOne) -> Callable[[PRNGKeyArray], tuple[Array, Array]]:
+    """Key → which networks of a block fit, and the packed patterns of all."""
+    draw = block_of_params(problem.prior, problem.network.shapes)
+
+    def block(key: PRNGKeyArray) -> tuple[Array, Array]:
+        params = draw(key)
+        fits = jax.vmap(problem.mistakes)(params) == 0
+        # Patterns are what few blocks need: where nobody fits, nobody is asked.
+        words = jax.lax.cond(
+            fits.any(),
+            lambda: jax.vmap(problem.pattern)(params),
+            lambda: jnp.zeros(jax.eval_shape(jax.vmap(problem.pattern), params).shape, jnp.uint32),
+        )
+        return fits, words
+
+    return block

@@ -19,7 +19,8 @@ TARGETS = {
     "xor of two": X[:, 0] ^ X[:, 3],
     "parity": X.sum(axis=1) % 2,
 }
-ONE_DRAW = {"n_draws": 1, "thin": 1, "n_pilot": 256}
+# The pilot has as many particles, so that it runs the programs that are compiled anyway.
+ONE_DRAW = {"n_draws": 1, "thin": 1, "n_pilot": 1024}
 SPLITTING = SMC(Levels(), n_particles=1024, n_moves=8, **ONE_DRAW)
 TEMPERED = SMC(Temperatures(), n_particles=1024, n_moves=10, **ONE_DRAW)
 ELLIPTICAL = SMC(Temperatures(), Elliptical(), n_particles=1024, n_moves=2, **ONE_DRAW)
@@ -59,5 +60,5 @@ def test_on_a_hard_target_those_that_fail_say_why() -> None:
     """Parity on 12 inputs: too few of 200,000 draws of the prior fit, and 64 particles descend from too few."""
     rejection = estimate("parity", REJECTION, 12)
     assert "draws of the prior fit the training rows" in " ".join(rejection.doubts)
-    few = SMC(Temperatures(), n_particles=64, n_moves=2, **ONE_DRAW)
+    few = SMC(Temperatures(), n_particles=64, n_moves=2, n_draws=1, thin=1, n_pilot=64)
     assert "descend from fewer than 20 draws" in " ".join(estimate("parity", few, 12).doubts)
