@@ -162,7 +162,7 @@ class Comparison:
 
     def _seen(self) -> str:
         parts = [
-            f"{100 * mass.value:.2g} % (± {100 * mass.sem:.1g}) of {name}"
+            f"{_percent(mass.value, 2)} % (± {_percent(mass.sem, 1)}) of {name}"
             for mass, name in zip(self.unseen, self.names, strict=True)
         ]
         return f"Not yet seen are functions that hold {' and '.join(parts)}."
@@ -204,3 +204,11 @@ def _plain(value: Number) -> Number:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
+
+
+def _percent(share: float, digits: int) -> str:
+    """A share in percent to some digits, without an exponent."""
+    percent = 100 * share
+    if percent >= 10**digits - 0.5:
+        return f"{percent:.0f}"
+    return "<0.001" if 0 < percent < 0.001 else f"{percent:.{digits}g}"

@@ -15,6 +15,7 @@ from bayes_vs_sgd.functions.comparison import (
     unseen_mass,
     verdict,
 )
+from bayes_vs_sgd.functions.comparison.comparison import _percent
 from tests.functions.comparison.laws import counted, drawn, shifted, zipf
 
 P = zipf(30)
@@ -126,6 +127,17 @@ def test_what_does_not_exist_is_none_in_the_dictionary_and_is_said() -> None:
     json.dumps(flat, allow_nan=False)
     assert "Too few functions are common enough to be ranked." in found.sentence()
     assert "slope of log P_SGD on log P_B is not determined" in found.sentence()
+
+
+@pytest.mark.parametrize(
+    ("share", "digits", "text"),
+    [
+        (1.0, 2, "100"), (0.996, 2, "100"), (0.99, 2, "99"), (0.1134, 2, "11"), (0.00567, 2, "0.57"),
+        (0.12, 1, "12"), (0.002, 1, "0.2"), (2e-14, 1, "<0.001"), (0.0, 1, "0"),
+    ],
+)  # fmt: skip
+def test_shares_are_read_without_exponents(share: float, digits: int, text: str) -> None:
+    assert _percent(share, digits) == text
 
 
 def test_masses_and_numbers_of_functions_are_those_of_the_table() -> None:
