@@ -89,12 +89,7 @@ def rows(case: str, effort: Effort) -> Iterator[Row]:
     note = require_one_estimate(
         {name: e for name, e in estimators.items() if not isinstance(e, Missing)}
     )
-    # The loss over all rows is eight times the work; and devinterp has no use for a second core.
-    goals = {}
-    if loss == "batch":
-        goals["JAX, vmap of scan"] = GOAL_IN_JAX
-    if loss == "batch" and CASES[case] > 1:
-        goals["devinterp"] = GOAL
+    goals = {"devinterp": GOAL, "JAX, vmap of scan": GOAL_IN_JAX}
     forms = [
         estimator
         if isinstance(estimator, Missing)
