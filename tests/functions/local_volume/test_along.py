@@ -42,7 +42,7 @@ CASES: dict[str, tuple[Callable[[Any], Any], int]] = {
     "constant minus affine": (lambda z: VECTOR - 2 * z, 6),
     "sums and differences of two": (lambda z: (z[:3] - 3 * z[3:]) + (MATRIX @ z - z[0]), 6),
     "number minus affine": (lambda z: 1.0 - z, 6),
-    "quotients": (lambda z: jnp.stack([z / VECTOR, VECTOR / (z**2 + 1)]), 6),
+    "quotients": (lambda z: jnp.stack([z / VECTOR, VECTOR / (z + 40), 1 / (z**2 + 1)]), 6),
     "products of two": (lambda z: jnp.outer(z, z) @ VECTOR + z * (MATRIX @ z)[0], 6),
     "shapes": (lambda z: jnp.flip(z.reshape(2, 3).T, 0)[:, 1].sum() + z[None].squeeze(), 6),
     "control flow": (
