@@ -52,7 +52,7 @@ def stream(
     Args:
         key: Root of the keys; keys of generators other than threefry are used as threefry's.
         block: Key, then what is shared → pytree of arrays.
-        *shared: Arrays that every block needs.
+        *shared: Pytrees of arrays that every block needs.
         first: Number of the first block.
         n_blocks: Blocks in all.
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -48,13 +48,8 @@ class Problem:
 
     @cached_property
     def network(self) -> Network:
-        """A fully connected ReLU network with one logit."""
-        sizes = [int(np.prod(self.dataset.x_train.shape[1:])), *self.options.hidden]
-        layers: list[nn.Module] = [nn.Flatten()]
-        for inputs, outputs in pairwise(sizes):
-            layers += [nn.Linear(inputs, outputs), nn.ReLU()]
-        layers.append(nn.Linear(sizes[-1], 1))
-        return Network(nn.Sequential(*layers), self.dataset.x_train[:1])
+        """A fully connected ReLU network with one logit; that of another problem of its sizes."""
+        return _network(self.dataset.x_train.shape[1:], self.options.hidden)
 
     @property
     def prior(self) -> priors.FanIn:
@@ -95,6 +90,17 @@ def prepared[OptionsT: ProblemOptions](
         # Made here, so that what cannot be exported or told apart is refused here.
         problem.zero_one  # noqa: B018
         return problem
+
+
+# Programs are found again by the network, so that targets and rows of the same shapes share them.
+@cache
+def _network(shape: tuple[int, ...], hidden: tuple[int, ...]) -> Network:
+    sizes = [int(np.prod(shape)), *hidden]
+    layers: list[nn.Module] = [nn.Flatten()]
+    for inputs, outputs in pairwise(sizes):
+        layers += [nn.Linear(inputs, outputs), nn.ReLU()]
+    layers.append(nn.Linear(sizes[-1], 1))
+    return Network(nn.Sequential(*layers), np.ones((1, *shape), np.float32))
 
 
 def _loaded(options: ProblemOptions) -> Dataset:

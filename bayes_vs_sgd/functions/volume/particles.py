@@ -12,7 +12,7 @@ from ...samplers.targets import found_again
 from ..blocks import block_size
 from ..whitened import Tree, Whitened
 from .moves import Block, Move, Setting
-from .zero_one import ZeroOne
+from .zero_one import Rows, Rule
 
 
 class Particles(NamedTuple):
@@ -44,29 +44,31 @@ class Reweighted(NamedTuple):
 
 
 @found_again(8)
-def programs(problem: ZeroOne, move: Move, n_particles: int, n_runs: int) -> "Programs":
-    """The ``Programs`` of a problem, compiled once however often it is asked of."""
-    return Programs(problem, move, n_particles, n_runs)
+def programs(rule: Rule, move: Move, n_particles: int, n_runs: int) -> "Programs":
+    """The ``Programs`` of a rule, compiled once for all rows of the same shapes."""
+    return Programs(rule, move, n_particles, n_runs)
 
 
 class Programs:
-    """The compiled functions of one problem; every argument and result has a leading axis of runs.
+    """The compiled functions of one rule; arguments and results have a leading axis of runs.
+
+    All runs share rows, weights and sizes.
 
     Args:
-        problem: What is sampled.
+        rule: What is sampled, but for its rows.
         move: How particles move.
         n_particles: Particles a run, made a multiple of ``block_size``.
         n_runs: Runs, spread over the devices.
     """
 
-    def __init__(self, problem: ZeroOne, move: Move, n_particles: int, n_runs: int) -> None:
-        self.whitened = Whitened.of(problem.prior, problem.sampled_shapes)
+    def __init__(self, rule: Rule, move: Move, n_particles: int, n_runs: int) -> None:
+        self.whitened = Whitened.of(rule.prior, rule.sampled_shapes)
         self.block = block_size(self.whitened.dimension)
         self.n_particles = -(-n_particles // self.block) * self.block
         self.n_runs = n_runs
-        self._problem, self._move = problem, move
+        self._rule, self._move = rule, move
         self._runs = ChainMap(n_runs)
-        self.start = self._compiled(self._start)
+        self.start = self._compiled(self._start, n_shared=1)
         self.resample = self._compiled(self._resample, n_shared=2)
         self._movers: dict[int, Any] = {}
         self._lookers: dict[tuple[int, int], Any] = {}
@@ -78,18 +80,25 @@ class Programs:
         )
 
     def moved(
-        self, keys: PRNGKeyArray, particles: Particles, log_weight: Any, size: float, n_moves: int
+        self,
+        keys: PRNGKeyArray,
+        particles: Particles,
+        log_weight: Any,
+        size: float,
+        rows: Rows,
+        *,
+        n_moves: int,
     ) -> tuple[Particles, Float[Array, " runs"]]:
         """``n_moves`` moves of every particle; the share of moves that were accepted."""
         if n_moves not in self._movers:
             self._movers[n_moves] = self._compiled(
-                lambda key, particles, log_weight, size: self._moved(
-                    key, particles, log_weight, size, n_moves
+                lambda key, particles, log_weight, size, rows: self._moved(
+                    key, particles, self._setting(particles.frozen, log_weight, size, rows), n_moves
                 ),
-                n_shared=2,
+                n_shared=3,
             )
         return self._movers[n_moves](
-            keys, particles, jnp.asarray(log_weight, jnp.float32), jnp.float32(size)
+            keys, particles, jnp.asarray(log_weight, jnp.float32), jnp.float32(size), rows
         )
 
     def looked_at(
@@ -98,6 +107,7 @@ class Programs:
         particles: Particles,
         log_weight: Any,
         size: float,
+        rows: Rows,
         *,
         n_draws: int,
         thin: int,
@@ -105,13 +115,13 @@ class Programs:
         """Draws from every particle: ``thin`` moves, then its pattern, ``n_draws`` times."""
         if (n_draws, thin) not in self._lookers:
             self._lookers[n_draws, thin] = self._compiled(
-                lambda key, particles, log_weight, size: self._looked_at(
-                    key, particles, log_weight, size, n_draws, thin
+                lambda key, particles, log_weight, size, rows: self._looked_at(
+                    key, particles, log_weight, size, rows, n_draws, thin
                 ),
-                n_shared=2,
+                n_shared=3,
             )
         return self._lookers[n_draws, thin](
-            keys, particles, jnp.asarray(log_weight, jnp.float32), jnp.float32(size)
+            keys, particles, jnp.asarray(log_weight, jnp.float32), jnp.float32(size), rows
         )
 
     def _compiled(self, function: Any, n_shared: int = 0) -> Any:
@@ -121,22 +131,20 @@ class Programs:
 
         return self._runs.jit(of_runs, n_shared=n_shared)
 
-    def _mistakes(self, z: Tree, frozen: Tree) -> Int[Array, " n"]:
-        return jax.vmap(lambda p: self._problem.mistakes({**p, **frozen}))(self.whitened.params(z))
+    def _of_each(self, ask: Any, z: Tree, frozen: Tree, rows: Rows) -> Any:
+        """What one of the rule's questions has for an answer at every place."""
+        return jax.vmap(lambda p: ask({**p, **frozen}, rows))(self.whitened.params(z))
 
-    def _patterns(self, z: Tree, frozen: Tree) -> UInt32[Array, "n words"]:
-        return jax.vmap(lambda p: self._problem.pattern({**p, **frozen}))(self.whitened.params(z))
-
-    def _start(self, key: PRNGKeyArray) -> Particles:
+    def _start(self, key: PRNGKeyArray, rows: Rows) -> Particles:
         n_blocks = self.n_particles // self.block
         frozen = {}
-        if self._problem.frozen:
+        if self._rule.frozen:
             frozen_key = jax.random.fold_in(key, n_blocks)
-            frozen = self._problem.prior.sample(frozen_key, self._problem.frozen_shapes)
+            frozen = self._rule.prior.sample(frozen_key, self._rule.frozen_shapes)
 
         def block(i: Array) -> Block:
             z = self.whitened.draw(jax.random.fold_in(key, i), self.block)
-            return Block(z, self._mistakes(z, frozen))
+            return Block(z, self._of_each(self._rule.mistakes, z, frozen, rows))
 
         found = _joined(jax.lax.map(block, jnp.arange(n_blocks)))
         return Particles(found.z, found.mistakes, jnp.arange(self.n_particles), frozen)
@@ -161,10 +169,8 @@ class Programs:
         return new_particles, Reweighted(total - jnp.log(n), share)
 
     def _moved(
-        self, key: PRNGKeyArray, particles: Particles, log_weight: Array, size: Array, n_moves: int
+        self, key: PRNGKeyArray, particles: Particles, setting: Setting, n_moves: int
     ) -> tuple[Particles, Array]:
-        setting = self._setting(particles.frozen, log_weight, size)
-
         def block(args: Any) -> Any:
             index, block = args
             key_block = jax.random.fold_in(key, index)
@@ -183,18 +189,20 @@ class Programs:
         particles: Particles,
         log_weight: Array,
         size: Array,
+        rows: Rows,
         n_draws: int,
         thin: int,
     ) -> Any:
         frozen = particles.frozen
-        setting = self._setting(frozen, log_weight, size)
+        setting = self._setting(frozen, log_weight, size, rows)
 
         def block(args: Any) -> Any:
             index, block = args
 
             def draw(block: Block, key: PRNGKeyArray) -> Any:
                 block, accepted = self._moves(key, block, setting, thin)
-                return block, (self._patterns(block.z, frozen), accepted)
+                words = self._of_each(self._rule.pattern, block.z, frozen, rows)
+                return block, (words, accepted)
 
             keys = jax.random.split(jax.random.fold_in(key, index), n_draws)
             return jax.lax.scan(draw, block, keys)
@@ -212,8 +220,9 @@ class Programs:
         block, accepted = jax.lax.scan(move, block, jax.random.split(key, n_moves))
         return block, accepted.mean()
 
-    def _setting(self, frozen: Tree, log_weight: Array, size: Array) -> Setting:
-        return Setting(self.whitened.draw, lambda z: self._mistakes(z, frozen), log_weight, size)
+    def _setting(self, frozen: Tree, log_weight: Array, size: Array, rows: Rows) -> Setting:
+        mistakes = lambda z: self._of_each(self._rule.mistakes, z, frozen, rows)  # noqa: E731
+        return Setting(self.whitened.draw, mistakes, log_weight, size)
 
     def _blocks(self, particles: Particles) -> Block:
         whole = Block(particles.z, particles.mistakes)

@@ -13,7 +13,7 @@ from ...checks import require_count
 from ...samplers.targets import found_again
 from ..blocks import block_of_params, block_size, dimension, stream
 from .posterior import FunctionPosterior
-from .zero_one import ZeroOne
+from .zero_one import Rows, Rule, ZeroOne
 
 # Fewer fitting draws than this say little about the functions.
 _LEAST_FITTING = 100
@@ -51,7 +51,10 @@ class Rejection:
         kept: list[list[np.ndarray]] = [[] for _ in range(n_runs)]
         done = 0
         with progress_bars.bar("rejection", per_run * n_runs, show=progress) as report:
-            for fits, words in stream(key, _fitting(problem), first=0, n_blocks=per_run * n_runs):
+            pieces = stream(
+                key, _fitting(problem.rule), problem.rows, first=0, n_blocks=per_run * n_runs
+            )
+            for fits, words in pieces:
                 runs = (done + np.arange(len(fits))) // per_run
                 for r in np.unique(runs):
                     mine = runs == r
@@ -84,18 +87,19 @@ class Rejection:
 
 
 @found_again(16)
-def _fitting(problem: ZeroOne) -> Callable[[PRNGKeyArray], tuple[Array, Array]]:
-    """Key → which networks of a block fit, and the packed patterns of all."""
-    draw = block_of_params(problem.prior, problem.network.shapes)
+def _fitting(rule: Rule) -> Callable[[PRNGKeyArray, Rows], tuple[Array, Array]]:
+    """(Key, rows) → which networks of a block fit, and the packed patterns of all."""
+    draw = block_of_params(rule.prior, rule.network.shapes)
 
-    def block(key: PRNGKeyArray) -> tuple[Array, Array]:
+    def block(key: PRNGKeyArray, rows: Rows) -> tuple[Array, Array]:
         params = draw(key)
-        fits = jax.vmap(problem.mistakes)(params) == 0
+        patterns = jax.vmap(lambda p: rule.pattern(p, rows))
+        fits = jax.vmap(lambda p: rule.mistakes(p, rows))(params) == 0
         # Patterns are what few blocks need: where nobody fits, nobody is asked.
         words = jax.lax.cond(
             fits.any(),
-            lambda: jax.vmap(problem.pattern)(params),
-            lambda: jnp.zeros(jax.eval_shape(jax.vmap(problem.pattern), params).shape, jnp.uint32),
+            lambda: patterns(params),
+            lambda: jnp.zeros(jax.eval_shape(patterns, params).shape, jnp.uint32),
         )
         return fits, words
 

@@ -108,10 +108,12 @@ class Reweighting:
             lambda a: a[:, : self.n_chains].reshape(-1, *a.shape[2:]), particles.params
         )
 
+        rule, rows = problem.rule, problem.rows
+
         def collect(params: Any) -> dict[str, Array]:
             return {
-                "words": problem.pattern(params),
-                "mistakes": problem.mistakes(params),
+                "words": rule.pattern(params, rows),
+                "mistakes": rule.mistakes(params, rows),
                 "log_likelihood": posterior.total_log_likelihood(params),
             }
 

@@ -13,7 +13,7 @@ from .moves import PCN, Move
 from .particles import Particles, Programs, programs
 from .posterior import FunctionPosterior
 from .schedules import Levels, Schedule, none_above
-from .zero_one import ZeroOne
+from .zero_one import Rows, ZeroOne
 
 _PILOT, _START, _RESAMPLE, _MOVE, _LOOK = range(5)
 # Pieces of a rung of the pilot after each of which the size of the moves is set anew.
@@ -93,11 +93,11 @@ class SMC:
             RuntimeError: The pilot found no way to zero training error.
         """
         rungs = self.pilot(jax.random.fold_in(key, _PILOT), problem, progress=progress)
-        compiled = programs(problem, self.move, self.n_particles, n_runs)
+        compiled, rows = programs(problem.rule, self.move, self.n_particles, n_runs), problem.rows
         keys = lambda what, k=0: compiled.keys(  # noqa: E731
             jax.random.fold_in(jax.random.fold_in(key, what), k)
         )
-        particles = compiled.start(keys(_START))
+        particles = compiled.start(keys(_START), rows)
         log_evidence = np.zeros(n_runs)
         acceptance, shares = [], []
         old = none_above(problem.n_train, problem.n_train + 1)
@@ -108,7 +108,7 @@ class SMC:
                     keys(_RESAMPLE, k), particles, np.asarray(old, np.float32), new
                 )
                 particles, accepted = compiled.moved(
-                    keys(_MOVE, k), particles, new, rung.size, self.n_moves
+                    keys(_MOVE, k), particles, new, rung.size, rows, n_moves=self.n_moves
                 )
                 log_evidence += np.asarray(found.log_mean, float)
                 shares.append(np.asarray(found.effective_share).tolist())
@@ -116,8 +116,9 @@ class SMC:
                 old = new
                 report(k + 1, f"rung {k + 1} of {len(rungs)}")
             particles, words, accepted = compiled.looked_at(
-                keys(_LOOK), particles, old, rungs[-1].size, n_draws=self.n_draws, thin=self.thin
-            )
+                keys(_LOOK), particles, old, rungs[-1].size, rows,
+                n_draws=self.n_draws, thin=self.thin,
+            )  # fmt: skip
         acceptance.append(float(np.asarray(accepted).mean()))
         return self._posterior(
             problem, particles, np.asarray(words), log_evidence, acceptance, shares
@@ -134,8 +135,8 @@ class SMC:
         n_runs = len(jax.devices())
         if problem.frozen:
             n_runs = max(n_runs, _PILOT_FEATURES)
-        compiled = programs(problem, self.move, self.n_pilot, n_runs)
-        particles = compiled.start(compiled.keys(jax.random.fold_in(key, _START)))
+        compiled = programs(problem.rule, self.move, self.n_pilot, n_runs)
+        particles = compiled.start(compiled.keys(jax.random.fold_in(key, _START)), problem.rows)
         log_weight = none_above(problem.n_train, problem.n_train + 1)
         size, rungs, tried = 0.5, [], 0
         with progress_bars.bar("SMC, pilot", problem.n_train, show=progress) as report:
@@ -156,7 +157,9 @@ class SMC:
                         np.asarray(new, np.float32),
                     )
                     log_weight = new
-                particles, size = self._piecewise(where, compiled, particles, log_weight, size)
+                particles, size = self._piecewise(
+                    where, compiled, particles, log_weight, size, problem.rows
+                )
                 if reached:
                     rungs.append(Rung(tuple(new.tolist()), size))
                 least = int(np.asarray(particles.mistakes).min())
@@ -170,12 +173,15 @@ class SMC:
         particles: Particles,
         log_weight: np.ndarray,
         size: float,
+        rows: Rows,
     ) -> tuple[Particles, float]:
         """The moves of one rung, with the size set anew after each piece of them."""
         n_moves = max(self.n_moves // _PIECES, 1)
         for piece in range(_PIECES):
             keys = compiled.keys(jax.random.fold_in(key, _LOOK + 1 + piece))
-            particles, accepted = compiled.moved(keys, particles, log_weight, size, n_moves)
+            particles, accepted = compiled.moved(
+                keys, particles, log_weight, size, rows, n_moves=n_moves
+            )
             size = self._resized(size, float(np.asarray(accepted).mean()))
         return particles, size
 

@@ -2,20 +2,68 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array, Int, UInt32
+from jaxtyping import Array, Int, Num, UInt32
 
 from ...posterior import Applied
-from ...priors.prior import Prior
+from ...priors.prior import Prior, Shapes
 from ...types import Dataset
 from ..patterns import classify, pack
 from ..prior import require_outputs
 
 
-# By identity, so that programs compiled for a problem are found again.
+class Rows(NamedTuple):
+    """The rows of a problem: arguments of its programs, so that others of their shapes need no new ones.
+
+    Attributes:
+        x_train: Training inputs.
+        y_train: Their classes.
+        x_test: Inputs on which functions are told apart.
+    """
+
+    x_train: Num[Array, "train ..."]
+    y_train: Int[Array, " train"]
+    x_test: Num[Array, "test ..."]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A problem without its rows, equal to another of the same network and settings.
+
+    Attributes:
+        network: As in ``ZeroOne``.
+        prior: As in ``ZeroOne``.
+        n_classes: Number of classes.
+        frozen: As in ``ZeroOne``.
+    """
+
+    network: Applied
+    prior: Prior
+    n_classes: int
+    frozen: tuple[str, ...]
+
+    @property
+    def sampled_shapes(self) -> Shapes:
+        """Shapes of the parameters that are not frozen."""
+        return {n: s for n, s in self.network.shapes.items() if n not in self.frozen}
+
+    @property
+    def frozen_shapes(self) -> Shapes:
+        """Shapes of the frozen parameters."""
+        return {n: s for n, s in self.network.shapes.items() if n in self.frozen}
+
+    def mistakes(self, params: Any, rows: Rows) -> Int[Array, ""]:
+        """Number of training rows whose class is wrong: pure JAX, of one set of parameters."""
+        outputs = self.network.apply(params, rows.x_train)
+        return (classify(outputs) != rows.y_train).sum(dtype=jnp.int32)
+
+    def pattern(self, params: Any, rows: Rows) -> UInt32[Array, " words"]:
+        """The packed classes of the test rows: pure JAX, of one set of parameters."""
+        return pack(classify(self.network.apply(params, rows.x_test)), self.n_classes)
+
+
 @dataclass(frozen=True, eq=False)
 class ZeroOne:
     """P(θ | S) = P(θ)·1[every training row of S is classified rightly] / P(S).
@@ -57,16 +105,6 @@ class ZeroOne:
             )
 
     @property
-    def sampled_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Shapes of the parameters that are not frozen."""
-        return {n: s for n, s in self.network.shapes.items() if n not in self.frozen}
-
-    @property
-    def frozen_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Shapes of the frozen parameters."""
-        return {n: s for n, s in self.network.shapes.items() if n in self.frozen}
-
-    @property
     def n_classes(self) -> int:
         """Number of classes."""
         return self.dataset.n_classes
@@ -81,17 +119,17 @@ class ZeroOne:
         """Number of test rows, the inputs of a pattern."""
         return len(self.dataset.y_test)
 
+    @property
+    def rule(self) -> Rule:
+        """What programs are compiled for."""
+        return Rule(self.network, self.prior, self.n_classes, self.frozen)
+
     @cached_property
-    def _train(self) -> tuple[np.ndarray, np.ndarray]:
-        return np.asarray(self.dataset.x_train), np.asarray(self.dataset.y_train, np.int32)
-
-    def mistakes(self, params: Any) -> Int[Array, ""]:
-        """Number of training rows whose class is wrong: pure JAX, of one set of parameters."""
-        x, y = self._train
-        return (classify(self.network.apply(params, jnp.asarray(x))) != y).sum(dtype=jnp.int32)
-
-    def pattern(self, params: Any) -> UInt32[Array, " words"]:
-        """The packed classes of the test rows: pure JAX, of one set of parameters."""
-        return pack(
-            classify(self.network.apply(params, jnp.asarray(self.dataset.x_test))), self.n_classes
+    def rows(self) -> Rows:
+        """What they are given besides."""
+        data = self.dataset
+        return Rows(
+            jnp.asarray(data.x_train),
+            jnp.asarray(data.y_train, jnp.int32),
+            jnp.asarray(data.x_test),
         )

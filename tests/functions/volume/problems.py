@@ -1,5 +1,7 @@
 """Problems whose P(S) and P(f | S) are angles."""
 
+from functools import cache
+
 import numpy as np
 from scipy import integrate, stats
 
@@ -7,15 +9,20 @@ import models
 from bayes_vs_sgd import Dataset, Network, functions, priors
 
 
+@cache
+def unit(n: int) -> Network:
+    """A linear unit without bias."""
+    return Network(models.Perceptron(n, bias=False), np.ones((1, n), np.float32))
+
+
 def linear(
     x_train: np.ndarray, x_test: np.ndarray, prior: priors.Prior | None = None
 ) -> functions.ZeroOne:
     """Sign of a linear unit without bias; every training label is 1."""
     x_train, x_test = np.asarray(x_train, np.float32), np.asarray(x_test, np.float32)
-    network = Network(models.Perceptron(x_train.shape[1], bias=False), x_train[:1])
     ones = np.ones(len(x_train), int)
     dataset = Dataset(x_train, ones, x_test, np.ones(len(x_test), int), n_classes=2)
-    return functions.ZeroOne(network, prior or priors.Normal(), dataset)
+    return functions.ZeroOne(unit(x_train.shape[1]), prior or priors.Normal(), dataset)
 
 
 def orthant(n: int) -> functions.ZeroOne:

@@ -12,6 +12,7 @@ from bayes_vs_sgd.data.boolean import random_mask
 from bayes_vs_sgd.functions import SMC, Elliptical, Levels, Rejection, Temperatures, ZeroOne
 
 X = data.boolean_inputs(7).astype(int)
+NETWORK = Network(models.MLP(7, 40, 1, depth=2), X[:1].astype(np.float32))
 TARGETS = {
     "constant": np.zeros(128, int),
     "one variable": X[:, 5],
@@ -32,8 +33,7 @@ def estimate(
 ) -> functions.FunctionPosterior:
     mask = "".join(map(str, random_mask(128, n_train, seed=1).astype(int)))
     dataset = data.boolean("".join(map(str, TARGETS[target])), mask)
-    network = Network(models.MLP(7, 40, 1, depth=2), dataset.x_train[:1])
-    problem = ZeroOne(network, priors.FanIn(), dataset)
+    problem = ZeroOne(NETWORK, priors.FanIn(), dataset)
     return functions.posterior_probabilities(
         jax.random.key(seed), problem, estimator, n_runs=8, progress=False
     )

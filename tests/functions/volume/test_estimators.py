@@ -187,6 +187,18 @@ def test_the_same_key_gives_the_same_numbers() -> None:
     np.testing.assert_array_equal(a.words, b.words)
 
 
+@pytest.mark.parametrize("estimator", [SMC(n_particles=64, n_moves=3), Rejection(640)])
+def test_other_rows_of_the_same_shapes_need_no_other_program(
+    estimator: functions.Estimator, caplog: pytest.LogCaptureFixture
+) -> None:
+    with jax.log_compiles():
+        estimate(equicorrelated(5), estimator)
+        assert "Compiling" in caplog.text
+        caplog.clear()
+        estimate(linear(np.eye(7)[:5], np.eye(7)[5:6]), estimator)
+        assert "Compiling" not in caplog.text
+
+
 def test_what_is_not_possible_is_refused() -> None:
     problem = equicorrelated(4)
     with pytest.raises(ValueError, match="estimates no volume"):
