@@ -28,10 +28,18 @@ _CALLS = {
 
 
 class _Affine(NamedTuple):
-    """at + radius·slope."""
+    """at + radius·slope.
+
+    Attributes:
+        at: Its value where the radius is 0.
+        slope: What a unit of the radius adds.
+        turned: The transpose that made it, and the affine array that was turned: at a radius the sum
+            is made of that one, since the next product often turns it back.
+    """
 
     at: Any
     slope: Any
+    turned: "tuple[JaxprEqn, _Affine] | None" = None
 
 
 class _Late(NamedTuple):
@@ -116,8 +124,14 @@ class _Split:
             if not isinstance(argument, _Affine):
                 return argument
             if id(argument) not in sums:
-                sums[id(argument)] = argument.at + radius.astype(argument.at.dtype) * argument.slope
+                sums[id(argument)] = total(argument)
             return sums[id(argument)]
+
+        def total(affine: _Affine) -> Any:
+            if affine.turned is None:
+                return affine.at + radius.astype(affine.at.dtype) * affine.slope
+            operation, before = affine.turned
+            return _values(operation, [at(before)])[0]
 
         for operation, arguments in self.steps:
             done.append(_values(operation, [at(a) for a in arguments]))
@@ -141,7 +155,8 @@ def _affine(operation: JaxprEqn, arguments: Sequence[Any]) -> _Affine | None:
     (at,) = _values(operation, [a.at if isinstance(a, _Affine) else a for a in arguments])
     if name not in _SUMS:
         slopes = [a.slope if isinstance(a, _Affine) else a for a in arguments]
-        return _Affine(at, _values(operation, slopes)[0])
+        turned = (operation, arguments[0]) if name == "transpose" else None
+        return _Affine(at, _values(operation, slopes)[0], turned)
     signs = (1, _SUMS[name])
     slope = sum(signs[i] * arguments[i].slope for i in moving)
     return _Affine(at, jnp.broadcast_to(slope, at.shape))

@@ -1,7 +1,7 @@
 """Many rays from one centre, followed to their ends in pieces that fit in memory."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import jax
@@ -10,6 +10,8 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from ...checks import require_count, require_positive
+from ...samplers.devices import ChainMap
+from ...samplers.targets import found_again
 from .coordinates import Coordinates
 from .law import Normal
 from .radii import Program, program
@@ -163,15 +165,20 @@ def _standard_normals(
     key: PRNGKeyArray, start: int, stop: int, dimension: int
 ) -> Float[np.ndarray, "n d"]:
     with jax.enable_x64(True):
-        return np.asarray(_draw(key, np.arange(start, stop), dimension))
+        return np.asarray(_draws(stop - start, dimension)(np.arange(start, stop), key))
 
 
-@partial(jax.jit, static_argnums=2)
-def _draw(key: PRNGKeyArray, numbers: Int[Array, " n"], dimension: int) -> Float[Array, "n d"]:
-    def one(number: Array) -> Array:
-        return jax.random.normal(jax.random.fold_in(key, number), (dimension,), jnp.float64)
+@found_again(32)
+def _draws(n: int, dimension: int) -> Callable[[np.ndarray, PRNGKeyArray], Float[Array, "n d"]]:
+    """(Numbers of n directions, key) → a vector of standard normals for each, on all devices."""
 
-    return jax.lax.map(one, numbers)
+    def draw(numbers: Int[Array, " n"], key: PRNGKeyArray) -> Float[Array, "n d"]:
+        def one(number: Array) -> Array:
+            return jax.random.normal(jax.random.fold_in(key, number), (dimension,), jnp.float64)
+
+        return jax.lax.map(one, numbers)
+
+    return ChainMap(n).jit(draw, n_shared=1)
 
 
 def _dtype() -> Any:

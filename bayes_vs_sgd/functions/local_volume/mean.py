@@ -8,7 +8,7 @@ from jaxtyping import Float
 from ...types import Estimate
 
 _N_BOOTSTRAP = 1000
-# Counts that are held at once.
+# Terms that are held at once.
 _ENTRIES = 2**22
 
 
@@ -64,7 +64,7 @@ def _resampled_means(
     n = len(weights)
     at_once = max(1, min(n_resamples, _ENTRIES // n))
     means = [
-        rng.multinomial(n, np.full(n, 1 / n), size=min(at_once, n_resamples - i)) @ weights / n
+        weights[rng.integers(n, size=(min(at_once, n_resamples - i), n))].mean(axis=1)
         for i in range(0, n_resamples, at_once)
     ]
     return np.concatenate(means)

@@ -45,6 +45,14 @@ CASES: dict[str, tuple[Callable[[Any], Any], int]] = {
     "quotients": (lambda z: jnp.stack([z / VECTOR, VECTOR / (z + 40), 1 / (z**2 + 1)]), 6),
     "products of two": (lambda z: jnp.outer(z, z) @ VECTOR + z * (MATRIX @ z)[0], 6),
     "shapes": (lambda z: jnp.flip(z.reshape(2, 3).T, 0)[:, 1].sum() + z[None].squeeze(), 6),
+    "transposes": (
+        lambda z: (
+            (jnp.abs(z.reshape(2, 3).T).T @ MATRIX[:, :3] @ z.reshape(3, 2)).T
+            + jax.nn.relu(z.reshape(1, 3, 2).transpose(2, 0, 1).transpose(1, 0, 2))[0, :, :2]
+            + (MATRIX[:2] @ (z.reshape(2, 3).T.reshape(6) - z)).T
+        ),
+        6,
+    ),
     "control flow": (
         lambda z: jax.lax.cond(
             z.sum() > 0,
