@@ -4,7 +4,9 @@ from pathlib import Path
 
 # One thread a worker for each engine; read when the libraries start.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
+os.environ.setdefault(
+    "XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false --xla_cpu_parallel_codegen_split_count=1"
+)
 os.environ.setdefault("MPLBACKEND", "agg")
 
 import jax
