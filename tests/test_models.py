@@ -106,7 +106,6 @@ def test_both_engines_agree_in_float64_forward_and_gradient(name: str) -> None:
     assert_engines_agree(module(name), *CASES[name][1], network=network(name))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("model", [ResNet18, ResNet20])
 def test_both_engines_agree_on_whole_residual_networks(model: type[nn.Module]) -> None:
     torch.manual_seed(0)

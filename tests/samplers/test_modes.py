@@ -67,7 +67,6 @@ def check_modes(draws: Draws) -> None:
         within((x[..., i] ** 2).mean(), VARIANCE, az.mcse(x[..., i] ** 2))
 
 
-@pytest.mark.slow
 def test_parallel_tempering_weighs_both_modes() -> None:
     draws = tempered()
     check_modes(draws)
@@ -92,7 +91,6 @@ def test_chains_at_one_temperature_stay_in_their_modes() -> None:
         check_modes(draws)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings",
     [{"inverse_temperatures": (1.0, 0.3, 0.1, 0.03, 0.01, 0.0)}, {"swap_every": 2}, {"n_rungs": 6}],
@@ -156,7 +154,6 @@ def test_smc_weighs_both_modes() -> None:
     within(evidence.value, LOG_EVIDENCE, evidence.sem)
 
 
-@pytest.mark.slow
 def test_nested_sampling_weighs_both_modes() -> None:
     draws = samplers.sample_population(
         jax.random.key(2), TWO_MODES, samplers.NestedSampling(), n_runs=8, progress=False

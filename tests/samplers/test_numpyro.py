@@ -111,7 +111,6 @@ def test_trees_that_are_cut_off_are_counted(backend: str) -> None:
     assert diagnostics.sampler_summary(draws.stats)["n_at_max_tree_depth"] == 80
 
 
-@pytest.mark.slow
 def test_a_thinned_draw_counts_a_tree_cut_off_on_its_way() -> None:
     sampler = samplers.NUTS(max_tree_depth=2, step_size=0.5)
     whole, thinned = (
@@ -229,7 +228,6 @@ def test_both_libraries_find_the_same_functions(sampler: samplers.Sampler) -> No
             within(a.mean(), b.mean(), np.hypot(az.mcse(a), az.mcse(b)))
 
 
-@pytest.mark.slow
 def test_trees_of_both_libraries_are_equally_deep_and_accept_alike() -> None:
     ours, theirs = (
         run(samplers.NUTS(step_size=0.4, backend=backend), n_warmup=0).stats
@@ -332,7 +330,6 @@ def as_model(posterior: Posterior) -> object:
     return model
 
 
-@pytest.mark.slow
 def test_hmcecs_draws_from_linear_regression_in_closed_form() -> None:
     rng = np.random.default_rng(5)
     x = rng.normal(size=(80, 3)) * np.array([1, 3, 0.3])
@@ -361,7 +358,6 @@ def test_hmcecs_draws_from_linear_regression_in_closed_form() -> None:
     assert "lp" not in draws.stats
 
 
-@pytest.mark.slow
 def test_hmcecs_draws_from_logistic_regression_as_quadrature_has_it() -> None:
     posterior, x, y = logistic(200)
     axis = np.linspace(-1.5, 3, 181)
@@ -388,7 +384,6 @@ def test_hmcecs_draws_from_logistic_regression_as_quadrature_has_it() -> None:
     assert draws.stats["row_acceptance_rate"].mean() > 0.9
 
 
-@pytest.mark.slow
 def test_rows_and_parameters_have_their_joint_distribution() -> None:
     # Five rows, batches of three: all 125 choices of rows can be summed over.
     y = np.array([0.6, 0.8, 1.2, 1.5, 0.9])

@@ -116,7 +116,6 @@ def test_the_evidence_of_linear_regression_is_the_closed_form(name: str) -> None
     assert ratio > 0.25
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_linear_regression_has_its_moments(name: str) -> None:
     draws = once(name)
@@ -191,7 +190,6 @@ def test_a_likelihood_that_is_nan_counts_as_zero_and_is_counted() -> None:
         run("smc", regression(least=np.nan))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_a_run_does_not_depend_on_the_runs_beside_it(name: str) -> None:
     alone, beside = run(name, n_runs=1), once(name)
@@ -206,7 +204,6 @@ def test_a_run_does_not_depend_on_the_runs_beside_it(name: str) -> None:
         assert abs(few[0][1] / many[1][1] - 1) > 0.01
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_double_precision_stays_double(name: str, float64: None) -> None:
     data = jax.tree.map(lambda a: jnp.asarray(a, jnp.float64), regression().data)
@@ -215,7 +212,6 @@ def test_double_precision_stays_double(name: str, float64: None) -> None:
     assert draws.stats["lp"].dtype == np.float64
 
 
-@pytest.mark.slow
 def test_nuts_moves_particles_too() -> None:
     sampler = samplers.TemperedSMC(n_particles=300, sampler=samplers.NUTS(max_tree_depth=4))
     draws = samplers.sample_population(
