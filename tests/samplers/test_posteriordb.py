@@ -177,9 +177,14 @@ def test_nuts_recovers_a_reference_posterior(name: str, shared_data: Path) -> No
     check(name, samplers.NUTS(target_acceptance=0.9), 1, 1000, shared_data / "posteriordb")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
-@pytest.mark.parametrize("sampler", OTHERS)
+@pytest.mark.parametrize(
+    "sampler",
+    [
+        name if name in ("HMC", "MALA") else pytest.param(name, marks=pytest.mark.slow)
+        for name in OTHERS
+    ],
+)
 def test_other_samplers_recover_it_from_its_mode(
     name: str, sampler: str, shared_data: Path
 ) -> None:

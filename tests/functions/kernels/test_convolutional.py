@@ -32,7 +32,6 @@ def test_an_image_of_one_pixel_is_a_fully_connected_network(
         np.testing.assert_allclose(found, exact, rtol=1e-12)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("readout", ["flatten", "pool"])
 def test_images_of_one_colour_are_their_pixel(readout: Any) -> None:
     settings = Convolutional(2, 1.3, 0.4, padding="circular", readout=readout)
@@ -111,7 +110,6 @@ def test_one_layer_of_any_number_of_channels_has_these_kernels_on_average(
     within(mean, np.stack(settings.kernels(x)), sem)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("settings", "x"),
     [
