@@ -209,8 +209,8 @@ def run(n_draws, folder):
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 run(100, sys.argv[1] + "/few")
 few = peak()
-draws = run(300, sys.argv[1] + "/many")
-assert draws.params.nbytes > 5e8
+draws = run(600, sys.argv[1] + "/many")
+assert draws.params.nbytes > 1e9
 print(peak() - few)
 """
 

@@ -128,7 +128,7 @@ def test_draws_after_training_have_the_error_of_the_closed_form() -> None:
 
 @pytest.mark.slow
 def test_wide_networks_in_ntk_parameterization_follow_gradient_flow_of_that_time() -> None:
-    config, small = problem(step=0.1, n_steps=40, widths=(256, 300, 400), n_networks=64)
+    config, small = problem(step=0.1, n_steps=40, widths=(256, 300, 400), n_networks=100)
     module = widths.network(config, small, "ntk", 256)
     network = Network(module, small.dataset.x_train[:1])
     trained = sgd.train(
