@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, Int
 from .checks import require_count
 from .likelihoods import Categorical, Gaussian, Likelihood
 from .priors import LOG_NOISE_STD
+from .programs import Bound, found_again
 from .types import Draws, Estimate
 
 # Of rows with one class each, (..., n, c), or of rows of tokens, (..., n, length, c).
@@ -58,8 +59,7 @@ def predict(
         likelihood: Says what the outputs mean.
     """
     params, _ = _split_noise(draws.params, likelihood)
-    of_one = lambda p, inputs: likelihood.predict(network.apply(p, inputs))  # noqa: E731
-    return _of_every_draw(of_one, params, draws, np.asarray(x))
+    return _of_every_draw(Bound(_predicted, (network, likelihood)), params, draws, np.asarray(x))
 
 
 def rows_at_once(x: np.ndarray, n_chains: int) -> int:
@@ -293,19 +293,27 @@ def regression(
             "in collect, or pass Gaussian(std=…) with a number."
         )
 
-    def of_one(variables: Any, inputs: Any, rows: Any) -> tuple[Any, Any]:
-        own, level = variables
-        outputs = network.apply(own, inputs).reshape(len(inputs), -1)
-        if outputs.shape != rows.shape:
-            raise ValueError(
-                f"y has shape {np.shape(y)} and the outputs have {outputs.shape}; they must have the "
-                "same rows and components."
-            )
-        std = None if level is None else jnp.exp(level)
-        return outputs, likelihood.log_prob(outputs, rows, std)
-
+    of_one = Bound(_mean_and_density, (network, likelihood))
     mean, log_density = _of_every_draw(of_one, (params, log_std), draws, np.asarray(x), targets)
     return Regression(mean, log_density, targets)
+
+
+def _predicted(network: Applied, likelihood: Likelihood, params: Any, inputs: Any) -> Any:
+    return likelihood.predict(network.apply(params, inputs))
+
+
+def _mean_and_density(
+    network: Applied, likelihood: Gaussian, variables: Any, inputs: Any, rows: Any
+) -> tuple[Any, Any]:
+    params, log_std = variables
+    outputs = network.apply(params, inputs).reshape(len(inputs), -1)
+    if outputs.shape != rows.shape:
+        raise ValueError(
+            f"y has shape {rows.shape} and the outputs have {outputs.shape}; they must have the same "
+            "rows and components."
+        )
+    std = None if log_std is None else jnp.exp(log_std)
+    return outputs, likelihood.log_prob(outputs, rows, std)
 
 
 def _split_noise(params: Any, likelihood: Likelihood) -> tuple[Any, Any]:
@@ -317,11 +325,19 @@ def _split_noise(params: Any, likelihood: Likelihood) -> tuple[Any, Any]:
     return own, params[LOG_NOISE_STD]
 
 
+@found_again(32)
+def _compiled(of_one: Callable[..., Any]) -> Callable[..., Any]:
+    """Variables with the axes (draw, chain), rows → ``of_one`` of each, one draw after another."""
+    return jax.jit(
+        lambda variables, *rows: jax.lax.map(jax.vmap(lambda one: of_one(one, *rows)), variables)
+    )
+
+
 def _of_every_draw(
     of_one: Callable[..., Any], variables: Any, draws: Draws, *rows: np.ndarray
 ) -> Any:
     """``of_one`` of the variables of every draw and of rows: leaves (chain, draw, row, ...), in pieces."""
-    of_draws = jax.jit(lambda v, *piece: jax.lax.map(jax.vmap(lambda one: of_one(one, *piece)), v))
+    of_draws = _compiled(of_one)
     bytes_a_draw = sum(a.nbytes for a in jax.tree.leaves(variables)) / draws.n_draws
     length = max(1, min(draws.n_draws, int(_PIECE // bytes_a_draw)))
     n_at_once = rows_at_once(rows[0], draws.n_chains)

@@ -21,7 +21,8 @@ class Network:
 
     The module is exported (Core ATen, dynamic batch size), its graph is run by a table of JAX
     operators, and both engines are compared in float64 before the object exists. Modules that are
-    built alike share one graph, so that making the same network again costs little.
+    built alike share one graph, so that making the same network again costs little; the two networks
+    are equal, and what was compiled of one is found again for the other.
 
     Args:
         module: The network. It is copied; the original is never changed.
@@ -50,6 +51,12 @@ class Network:
             name: tuple(p.shape) for name, p in self._module.named_parameters()
         }
         require_agreement(self._module, self._lowered, tensors)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Network) and self._lowered is other._lowered
+
+    def __hash__(self) -> int:
+        return id(self._lowered)
 
     @staticmethod
     def add_operator(name: str, function: Operator) -> None:

@@ -18,6 +18,7 @@ from .priors import (
     params_of,
     sample_variables,
 )
+from .programs import Bound
 from .types import Dataset
 
 
@@ -39,13 +40,34 @@ def _take(data: Any, rows: Array) -> Any:
     return jax.tree.map(lambda a: a[rows], data)
 
 
-def _row_log_prob(likelihood: Likelihood) -> Callable[[Any, Any, Any], Float[Array, " n"]]:
-    """(outputs, targets, variables) → log likelihood of every row."""
+def _log_prior(prior: Prior, variables: Any) -> Float[Array, ""]:
+    return prior.log_prob(variables)
+
+
+def _params(prior: Prior, variables: Any) -> Any:
+    return params_of(prior)(variables)
+
+
+def _log_likelihood(
+    network: Applied,
+    prior: Prior,
+    likelihood: Likelihood,
+    variables: Any,
+    data: tuple[Array, Array],
+) -> Float[Array, " n"]:
+    x, y = data
+    outputs = network.apply(params_of(prior)(variables), x)
     if isinstance(likelihood, Gaussian) and likelihood.noise is not None:
-        return lambda outputs, y, variables: likelihood.log_prob(
-            outputs, y, jnp.exp(variables[LOG_NOISE_STD])
-        )
-    return lambda outputs, y, variables: likelihood.log_prob(outputs, y)
+        return likelihood.log_prob(outputs, y, jnp.exp(variables[LOG_NOISE_STD]))
+    return likelihood.log_prob(outputs, y)
+
+
+def _sample_prior(network: Applied, prior: Prior, key: PRNGKeyArray, n: int) -> Any:
+    return sample_variables(prior, key, network.shapes, n)
+
+
+def _distributions(network: Applied, prior: Prior) -> Mapping[str, Any]:
+    return distributions_of(prior, network.shapes)
 
 
 @dataclass(frozen=True)
@@ -125,22 +147,15 @@ class Posterior:
                 "level is called; rename it."
             )
         joint = prior if noise is None else WithNoise(prior, noise)
-        params = params_of(joint)
-        row_log_prob = _row_log_prob(likelihood)
-
-        def log_likelihood(variables: Any, data: tuple[Array, Array]) -> Float[Array, " n"]:
-            x, y = data
-            return row_log_prob(network.apply(params(variables), x), y, variables)
-
         return cls(
-            log_prior=joint.log_prob,
-            log_likelihood=log_likelihood,
+            log_prior=Bound(_log_prior, (joint,)),
+            log_likelihood=Bound(_log_likelihood, (network, joint, likelihood)),
             data=(jnp.asarray(dataset.x_train), jnp.asarray(dataset.y_train)),
             temperature=temperature,
-            sample_prior=lambda key, n: sample_variables(joint, key, network.shapes, n),
+            sample_prior=Bound(_sample_prior, (network, joint)),
             micro_batch=micro_batch,
-            params=params,
-            distributions=lambda: distributions_of(joint, network.shapes),
+            params=Bound(_params, (joint,)),
+            distributions=Bound(_distributions, (network, joint)),
         )
 
     def draw_prior(self, key: PRNGKeyArray, n: int) -> Any:

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from typing import Any
 
 import jax
@@ -11,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ..posterior import Applied
+from ..programs import found_again
 
 # Parameters at which f = Φθ is tried, and how far off a network may be that computes in float32.
 _N_TRIED, _TOLERANCE = 3, 1e-4
@@ -82,7 +82,8 @@ def targets_of(y: np.ndarray, jacobian: Float[np.ndarray, "n out parameters"]) -
     return targets.ravel()
 
 
-def _function(network: Applied, n_rows: int) -> Callable[[Any, Any], tuple[Any, Any]]:
+@found_again(32)
+def _compiled(network: Any, n_rows: int) -> Callable[[Any, Any], tuple[Any, Any]]:
     """Inputs, parameters (k, P) → the Jacobian at 0 and the outputs at those parameters."""
     size = n_parameters(network.shapes)
 
@@ -97,17 +98,6 @@ def _function(network: Applied, n_rows: int) -> Callable[[Any, Any], tuple[Any, 
         return jacobian(outputs)(at_zero, x), jax.vmap(lambda theta: outputs(theta, x))(tried)
 
     return jax.jit(both)
-
-
-_found_again = lru_cache(maxsize=32)(_function)
-
-
-def _compiled(network: Any, n_rows: int) -> Callable[[Any, Any], tuple[Any, Any]]:
-    """The compiled function, found again where the network can be looked up."""
-    try:
-        return _found_again(network, n_rows)
-    except TypeError:
-        return _function(network, n_rows)
 
 
 def _require_linear(jacobian: np.ndarray, values: np.ndarray, tried: np.ndarray) -> None:

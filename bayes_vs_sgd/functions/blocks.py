@@ -10,8 +10,8 @@ from jaxtyping import Array, PRNGKeyArray
 
 from ..priors.normal import Normals
 from ..priors.prior import Prior, Shapes
+from ..programs import found_again
 from ..samplers.devices import ChainMap
-from ..samplers.targets import found_again
 from .whitened import Whitened
 
 # Networks of one key at most, and entries of their parameters at most: they fit a core's cache, and

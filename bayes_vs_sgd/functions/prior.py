@@ -14,7 +14,7 @@ from .. import progress as progress_bars
 from ..checks import require_count
 from ..posterior import Applied
 from ..priors.prior import Prior
-from ..samplers.targets import found_again
+from ..programs import found_again
 from ..storage import Checkpoint, digest
 from .blocks import block_of_params, block_size, dimension, stream
 from .patterns import classify, pack

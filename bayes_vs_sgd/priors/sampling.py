@@ -5,24 +5,28 @@ from collections.abc import Callable
 from itertools import accumulate
 
 import jax
-import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ..programs import found_again
 from .prior import Prior, Shapes
 
 
 def sample_many(
-    prior: Prior, key: PRNGKeyArray, shapes: Shapes, n: int
+    prior: Prior, key: PRNGKeyArray, shapes: Shapes, n: int, *, first: int = 0
 ) -> dict[str, Float[Array, "n ..."]]:
-    """``n`` independent draws with a leading axis; draw i does not depend on ``n``."""
-    return _many(lambda key: prior.sample(key, shapes), key, n)
+    """Independent draws number ``first`` to ``first + n − 1`` with a leading axis.
+
+    Draw i is ``prior.sample(fold_in(key, i), shapes)`` and does not depend on ``n`` but for rounding.
+    """
+    return _compiled(prior, tuple(shapes.items()), False)(key, first + np.arange(n))
 
 
 def sample_variables(
     prior: Prior, key: PRNGKeyArray, shapes: Shapes, n: int
 ) -> dict[str, Float[Array, "n ..."]]:
     """``n`` independent draws, like ``sample_many``, of what is sampled in place of parameters."""
-    return _many(lambda key: variables_of(prior, key, shapes), key, n)
+    return _compiled(prior, tuple(shapes.items()), True)(key, np.arange(n))
 
 
 def variables_of(prior: Prior, key: PRNGKeyArray, shapes: Shapes) -> dict[str, Array]:
@@ -49,11 +53,17 @@ def sample_entries(
     }
 
 
-def _many(
-    draw_one: Callable[[PRNGKeyArray], dict[str, Array]], key: PRNGKeyArray, n: int
-) -> dict[str, Array]:
-    @jax.jit
-    def draw(numbers: Array) -> dict[str, Array]:
-        return jax.vmap(lambda i: draw_one(jax.random.fold_in(key, i)))(numbers)
+@found_again(32)
+def _compiled(
+    prior: Prior, shapes: tuple[tuple[str, tuple[int, ...]], ...], variables: bool
+) -> Callable[[PRNGKeyArray, np.ndarray], dict[str, Array]]:
+    """Key, numbers → the draws of those numbers."""
 
-    return draw(jnp.arange(n))
+    def draw(key: PRNGKeyArray) -> dict[str, Array]:
+        return (
+            variables_of(prior, key, dict(shapes)) if variables else prior.sample(key, dict(shapes))
+        )
+
+    return jax.jit(
+        lambda key, numbers: jax.vmap(lambda i: draw(jax.random.fold_in(key, i)))(numbers)
+    )

@@ -16,10 +16,11 @@ from scipy.special import logsumexp
 
 from .. import progress as progress_bars
 from ..checks import require_count
+from ..programs import found_again
 from ..types import Draws, Estimate
 from .devices import ChainMap
 from .kernel import LANE_AXIS, require_parts
-from .targets import Template, check_target, found_again, split_data
+from .targets import Template, check_target, split_data
 
 # The keys of the prior's draws and of the last resampling; steps count upwards from 0.
 _PRIOR, _HARVEST = 2**31 - 1, 2**31 - 2

@@ -7,9 +7,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
+from ..programs import found_again
 from .devices import ChainMap
 from .kernel import LANE_AXIS, Kernel, Sampler
-from .targets import Template, found_again
+from .targets import Template
 
 # The key of a chain's first state; iterations count upwards from 0.
 _INIT = 2**31 - 1

@@ -6,13 +6,13 @@ shape needs no second compilation.
 
 import dataclasses
 from collections.abc import Callable
-from functools import lru_cache, wraps
 from typing import Any
 
 import jax
 from jaxtyping import Array, Float
 
 from ..posterior import Posterior
+from ..programs import found_again
 from .devices import DATA_AXIS
 from .kernel import as_target
 
@@ -35,28 +35,6 @@ class _Whole:
 
     def __call__(self, data: Any) -> Any:
         return self.target
-
-
-def found_again[R](n: int) -> Callable[[Callable[..., R]], Callable[..., R]]:
-    """Keep the last ``n`` results of a function of positional arguments.
-
-    Where an argument cannot be hashed, the function is called anew.
-    """
-
-    def decorate(function: Callable[..., R]) -> Callable[..., R]:
-        kept = lru_cache(maxsize=n)(function)
-
-        @wraps(function)
-        def call(*args: Any) -> R:
-            try:
-                hash(args)
-            except TypeError:
-                return function(*args)
-            return kept(*args)
-
-        return call
-
-    return decorate
 
 
 def split_data(target: Any, n_data_shards: int = 1) -> tuple[Template, Any]:

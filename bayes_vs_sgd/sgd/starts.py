@@ -1,15 +1,14 @@
 """Where networks start: draws of a prior, given parameters, or the end of another run."""
 
 from collections.abc import Mapping
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from ..network import Network
-from ..priors import Prior
+from ..priors import Prior, sample_many
 from ..types import Draws
 
 # Draws of a prior are made in blocks of so many, at most of so many numbers in all. A compiled
@@ -46,8 +45,7 @@ class Starts:
         if isinstance(given, Mapping):
             self._given = _checked(given, network, n_seeds)
         elif hasattr(given, "sample"):
-            draw = _drawer(given, tuple(network.shapes.items()))
-            self._draw = partial(draw, jax.random.key(seed))
+            self._draw = partial(sample_many, given, jax.random.key(seed), network.shapes)
         else:
             raise ValueError(
                 f"initial is a {type(initial).__name__}; pass a prior, parameters with a leading axis of "
@@ -62,7 +60,7 @@ class Starts:
             return {name: value[start:stop].copy() for name, value in self._given.items()}
         first, last, length = start + self._first, stop + self._first, self._length
         blocks = [
-            self._draw(k * length, length) for k in range(first // length, -(-last // length))
+            self._draw(length, first=k * length) for k in range(first // length, -(-last // length))
         ]
         skipped = first - first // length * length
         return {
@@ -77,27 +75,6 @@ class Starts:
     def are_given(self) -> bool:
         """Whether they are given parameters, and no draws of a prior."""
         return self._given is not None
-
-
-def _draw_block(prior: Any, shapes: tuple[tuple[str, tuple[int, ...]], ...]) -> Any:
-    """A compiled function of a key, the number of the first draw, and how many."""
-
-    def draw(key: jax.Array, first: jax.Array, length: int) -> dict[str, jax.Array]:
-        numbers = first + jnp.arange(length)
-        return jax.vmap(lambda s: prior.sample(jax.random.fold_in(key, s), dict(shapes)))(numbers)
-
-    return jax.jit(draw, static_argnums=2)
-
-
-_found_again = lru_cache(maxsize=16)(_draw_block)
-
-
-def _drawer(prior: Any, shapes: tuple[tuple[str, tuple[int, ...]], ...]) -> Any:
-    """The compiled function, found again where the prior can be looked up."""
-    try:
-        return _found_again(prior, shapes)
-    except TypeError:
-        return _draw_block(prior, shapes)
 
 
 def _checked(given: Mapping[str, Any], network: Network, n_seeds: int) -> dict[str, np.ndarray]:

@@ -8,8 +8,9 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ...programs import found_again
 from ...samplers import SGLD, Constant, Sampler
-from ...samplers.targets import Template, found_again, split_data
+from ...samplers.targets import Template, split_data
 from ...types import Estimate
 from ..local_volume.hutchinson import probe
 from .localized import Localized

@@ -10,9 +10,10 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ...posterior import Posterior
+from ...programs import found_again
 from ...samplers import Sampler, sample
 from ...samplers.devices import count_chains
-from ...samplers.targets import Template, found_again, split_data
+from ...samplers.targets import Template, split_data
 from ...types import Draws, Estimate
 from .bias import step_size_biases
 from .chains import effective_sample_size, mean_error, rank_rhat

@@ -12,7 +12,8 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from ...checks import require_count
 from ...conjugate.features import unflatten
 from ...posterior import Posterior
-from ...samplers.targets import Template, found_again, split_data
+from ...programs import found_again
+from ...samplers.targets import Template, split_data
 from ...types import Estimate
 from .hessian import Expansion, expansion, flat64, in_float64
 from .mean import LogMean, log_mean_exp

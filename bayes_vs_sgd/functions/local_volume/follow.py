@@ -10,8 +10,8 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from ...checks import require_count, require_positive
+from ...programs import found_again
 from ...samplers.devices import ChainMap
-from ...samplers.targets import found_again
 from .coordinates import Coordinates
 from .law import Normal
 from .radii import Program, program

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 
 from ...checks import human_bytes, require_count
 from ...conjugate.features import unflatten
-from ...samplers.targets import found_again
+from ...programs import found_again
 from .regions import Cost
 
 # A matrix of more columns takes more than a gigabyte, and its eigenvalues an hour.

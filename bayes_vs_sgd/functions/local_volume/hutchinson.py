@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from ...checks import require_count
-from ...samplers.targets import found_again
+from ...programs import found_again
 from ...types import Estimate
 from .regions import Cost
 

@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from ...programs import found_again
 from ...samplers.devices import ChainMap
-from ...samplers.targets import found_again
 from .along import along
 from .coordinates import Coordinates
 from .regions import Inside

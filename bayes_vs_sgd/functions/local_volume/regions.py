@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Num
 
 from ...checks import require_positive
-from ...samplers.targets import found_again
+from ...programs import found_again
 from ..patterns import classify
 
 Cost = Callable[[Any, Any], Float[Array, ""]]

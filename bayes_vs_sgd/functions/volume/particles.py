@@ -7,8 +7,8 @@ import jax.numpy as jnp
 from jax.scipy.special import logsumexp
 from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt32
 
+from ...programs import found_again
 from ...samplers.devices import ChainMap
-from ...samplers.targets import found_again
 from ..blocks import block_size
 from ..whitened import Tree, Whitened
 from .moves import Block, Move, Setting

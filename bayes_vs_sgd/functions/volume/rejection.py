@@ -10,7 +10,7 @@ from jaxtyping import Array, PRNGKeyArray
 
 from ... import progress as progress_bars
 from ...checks import require_count
-from ...samplers.targets import found_again
+from ...programs import found_again
 from ..blocks import block_of_params, block_size, dimension, stream
 from .posterior import FunctionPosterior
 from .zero_one import Rows, Rule, ZeroOne
