@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import jinja2
+from matplotlib.figure import Figure
 
 from ..runs import RunFolder
 from . import axes, features, simplicity, solutions, sweep, volume
@@ -48,17 +49,25 @@ def write(folder: RunFolder) -> Path:
     template, content = _KINDS[kind]
     drawn, filling = content(folder, verdict)
     (folder.path / "figures").mkdir(exist_ok=True)
-    for name, figure in drawn.items():
-        figure.savefig(folder.path / "figures" / f"{name}.png", dpi=160)
-        figure.savefig(folder.path / "figures" / f"{name}.svg", metadata={"Date": None})
+    figures = {name: _save(folder.path / "figures", name, figure) for name, figure in drawn.items()}
     page = _TEMPLATES.get_template(template).render(
         title=config["study"].replace("_", " "),
         config=config,
         settings=config["settings"],
         verdict=verdict,
-        figures={name: svg(figure) for name, figure in drawn.items()},
+        figures=figures,
         provenance=folder.read_json("provenance.json"),
         **filling,
     )
     folder.write_text("report.html", page)
     return folder.path / "report.html"
+
+
+def _save(folder: Path, name: str, figure: Figure) -> str:
+    """Write a figure as SVG and PNG; the SVG is what the page shows."""
+    text = svg(figure)
+    (folder / f"{name}.svg").write_text(text, encoding="utf-8")
+    # Where its parts lie was found for the first, which takes longer than to draw them.
+    figure.set_layout_engine("none")
+    figure.savefig(folder / f"{name}.png", dpi=160)
+    return text
