@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
+from torch._guards import TracingContext, tracing
+from torch._subclasses import FakeTensorMode
 from torch.fx import GraphModule, Node
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -36,7 +38,10 @@ def trace(function: TensorFunction, *arguments: torch.Tensor) -> GraphModule:
         hooks every time.
     """
     # PyTorch has no batching rule for the fused attention, and would run network after network.
-    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
+    # Without a mode for all it would make one for the shape of every result, which takes as long as
+    # everything else.
+    shapes = TracingContext(FakeTensorMode(allow_fallback_kernels=True))
+    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), tracing(shapes):
         recorded = make_fx(function)(*arguments)
     recorded.graph.eliminate_dead_code()
     for node in recorded.graph.nodes:

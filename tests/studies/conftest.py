@@ -1,8 +1,10 @@
 """One finished run for all tests of a module, made by the module's own ``run``."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jax
 import pandas as pd
 import pytest
 
@@ -27,3 +29,11 @@ def table(finished: Path) -> pd.DataFrame:
 def verdict(finished: Path) -> dict[str, Any]:
     """Its ``verdict.json``."""
     return read_verdict(finished)
+
+
+@pytest.fixture
+def compiled_fast() -> Iterator[None]:
+    """Most of the time of a run this small is spent on making its programs fast."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)

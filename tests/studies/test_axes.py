@@ -15,6 +15,8 @@ from studies.double_descent import study as study_module
 
 from .tiny import TINY, run
 
+pytestmark = pytest.mark.usefixtures("compiled_fast")
+
 
 @pytest.mark.parametrize(
     ("axis", "arguments", "arms", "places"),

@@ -238,6 +238,7 @@ def test_help_shows_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("compiled_fast")
 def test_a_file_of_images_runs_from_end_to_end(shared_data: Path, tmp_path: Path) -> None:
     run(
         "--data",
@@ -251,6 +252,7 @@ def test_a_file_of_images_runs_from_end_to_end(shared_data: Path, tmp_path: Path
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("compiled_fast")
 def test_several_splits_nuts_and_adam_run_from_end_to_end(tmp_path: Path) -> None:
     run(
         *(

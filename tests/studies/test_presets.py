@@ -2,11 +2,9 @@
 
 import dataclasses
 import json
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
-import jax
 import numpy as np
 import pytest
 import torch
@@ -35,14 +33,6 @@ TINY = {
 def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     """A study of images would take all threads, which the tests share."""
     monkeypatch.setattr(torch, "set_num_threads", lambda n: None)
-
-
-@pytest.fixture
-def compiled_fast() -> Iterator[None]:
-    """Most of the time of a run this small is spent on making its programs fast."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
 
 
 def tiny(preset: str, out: Path, **settings: object) -> Config:

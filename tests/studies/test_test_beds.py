@@ -10,6 +10,8 @@ from bayes_vs_sgd import runs
 from bayes_vs_sgd.double_descent.theory import minimum_norm_risk
 from studies import double_descent
 
+pytestmark = pytest.mark.usefixtures("compiled_fast")
+
 N, D, NOISE = 30, 80, 0.5
 LINEAR = [
     *("--model", "linear", "--data", "isotropic", "--n-features", str(D), "--n-train", str(N)),
