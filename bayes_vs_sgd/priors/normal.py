@@ -162,6 +162,12 @@ class Independent(Normals):
         unknown = sorted(set(self.means) - set(self.stds))
         if unknown:
             raise ValueError(f"means names {unknown}, which stds lacks; give each of them a std.")
+        # Copies, so that what is found again by this prior stays true of it.
+        object.__setattr__(self, "stds", dict(self.stds))
+        object.__setattr__(self, "means", dict(self.means))
+
+    def __hash__(self) -> int:
+        return hash((frozenset(self.stds.items()), frozenset(self.means.items())))
 
     def stds_of(self, shapes: Shapes) -> Mapping[str, float]:
         """``stds`` itself.
