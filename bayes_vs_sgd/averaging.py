@@ -344,12 +344,12 @@ def _of_every_draw(
     by_draws = []
     for start in range(0, draws.n_draws, length):
         piece = jax.tree.map(lambda a, i=start: np.asarray(a[:, i : i + length]), variables)
-        by_draw = jax.tree.map(lambda a: jnp.swapaxes(jnp.asarray(a), 0, 1), piece)
+        by_draw = jax.tree.map(lambda a: jnp.asarray(np.swapaxes(a, 0, 1)), piece)
         by_rows = []
         for first in range(0, len(rows[0]), n_at_once):
             some = [jnp.asarray(r[first : first + n_at_once]) for r in rows]
             found = of_draws(by_draw, *some)
-            by_rows.append(jax.tree.map(lambda a: np.asarray(jnp.swapaxes(a, 0, 1)), found))
+            by_rows.append(jax.tree.map(lambda a: np.swapaxes(np.asarray(a), 0, 1), found))
         by_draws.append(jax.tree.map(lambda *parts: np.concatenate(parts, axis=2), *by_rows))
     return jax.tree.map(lambda *parts: np.concatenate(parts, axis=1), *by_draws)
 

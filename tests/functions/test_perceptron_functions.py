@@ -20,7 +20,6 @@ def with_whole_weights(n: int, largest: int, *, bias: bool) -> np.ndarray:
     return functions.FunctionCounts.of(functions.pack_bits(weights @ x.T > 0), 2**n).words
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("n", "bias", "largest", "n_draws", "wanted"),
     [(5, False, 5, 4_000_000, 11_292), (4, True, 5, 2_000_000, 1882)],

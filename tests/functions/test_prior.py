@@ -54,7 +54,6 @@ def test_all_perceptron_functions_are_found_and_no_others(n: int, wanted: int, b
     assert counted(n, 200_000, bias=bias).n_functions == wanted
 
 
-@pytest.mark.slow
 def test_all_370_perceptron_functions_of_4_variables_are_found() -> None:
     assert counted(4, 1_000_000).n_functions == 370
 

@@ -77,9 +77,7 @@ def compare(x: Array, kernel: Array, moves: Window, tolerance: float) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    "features", ["one", *(pytest.param(f, marks=pytest.mark.slow) for f in list(FEATURES)[1:])]
-)
+@pytest.mark.parametrize("features", FEATURES)
 @pytest.mark.parametrize("window", WINDOWS)
 def test_values_and_derivatives_are_those_of_xla(window: str, features: str) -> None:
     compare(*case(window, features, 2, np.float32), 2e-5)

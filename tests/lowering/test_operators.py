@@ -53,7 +53,6 @@ def test_an_operator_has_pytorchs_values_and_gradients(name: str, kind: str) -> 
     check()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_an_operator_has_pytorchs_values_in_single_precision(name: str) -> None:
     case = CASES[name]

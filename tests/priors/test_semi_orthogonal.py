@@ -22,7 +22,6 @@ def test_all_singular_values_are_those_of_automatic_gradient_descent(
     assert len(np.unique(matrices[:, 0, 0])) == len(matrices)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", SHAPES)
 def test_the_directions_are_uniform(name: str) -> None:
     """A column (row) of an orthogonal matrix is uniform on the sphere: E q² = 1/n, E q⁴ = 3/(n(n+2))."""

@@ -13,7 +13,6 @@ def log_density(params: dict) -> jax.Array:
 START = {"x": jnp.full((2, 2), 5.0)}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("sampler", [samplers.HMC(n_leapfrog=4), samplers.NUTS(), samplers.MCLMC()])
 def test_the_draws_after_the_warmup_are_those_of_the_sampler_alone(sampler: object) -> None:
     key = jax.random.key(0)

@@ -129,7 +129,6 @@ def test_the_step_is_short_where_the_gradient_is_small() -> None:
     assert (np.diff(np.abs(ratios - 1.5)) < 0).all()
 
 
-@pytest.mark.slow
 def test_deep_linear_networks_learn_without_a_learning_rate() -> None:
     n_layers, n_units, n_rows = 8, 6, 20
     shapes = {f"{layer}": (n_units, n_units) for layer in range(n_layers)}

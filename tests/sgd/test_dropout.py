@@ -152,7 +152,6 @@ def trained() -> Draws:
     return trained_with(mlp(0.5, 0.2))
 
 
-@pytest.mark.slow
 def test_layers_functions_and_dropout_in_place_are_the_same() -> None:
     layers = trained_with(Twice(0.4))
     assert_same(trained_with(Twice(0.4, by_layer=False)), layers)
@@ -176,7 +175,6 @@ def test_layers_that_normalise_by_running_statistics_keep_them() -> None:
     assert batch_norm.running_mean is module[0].running_mean
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["two layers", "channels of images"])
 def test_a_seed_becomes_the_same_whoever_runs_beside_it(name: str) -> None:
     """Matrices lie at multiples of 64 bytes, or networks are trained one at a time."""
@@ -190,7 +188,6 @@ def test_a_seed_becomes_the_same_whoever_runs_beside_it(name: str) -> None:
     assert_same(alone, many, slice(19, 20))
 
 
-@pytest.mark.slow
 def test_a_killed_run_ends_as_one_that_was_not_killed(
     trained: Draws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -288,7 +285,6 @@ def test_dropout_of_everything_is_zero() -> None:
         assert (functional.dropout(torch.ones(5, 4), 1.0) == 0).all()
 
 
-@pytest.mark.slow
 def test_linear_regression_ends_at_the_known_ridge_solution() -> None:
     """E|y − X̃w|² = |y − Xw|² + p/(1 − p)·wᵀdiag(XᵀX)w (Srivastava et al. 2014, section 9.1).
 

@@ -276,7 +276,6 @@ STOPS: dict[str, tuple[dict, Callable[[dict[str, np.ndarray]], np.ndarray]]] = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", STOPS)
 def test_a_network_stops_at_the_first_look_that_meets_the_rule(network: Network, name: str) -> None:
     rule, is_met = STOPS[name]

@@ -141,7 +141,6 @@ def z_scores(found: sgd.Sharpness, truth: np.ndarray, name: str) -> np.ndarray:
     return ((estimate.value - truth) / estimate.sem).ravel()
 
 
-@pytest.mark.slow
 def test_the_error_bars_over_probes_are_right() -> None:
     """80 independent estimates for one network: their z-scores are of unit spread."""
     x = np.random.default_rng(3).normal(size=(N, 8))
@@ -163,7 +162,6 @@ def test_the_error_bars_over_probes_are_right() -> None:
         assert 0.85 < z.std() < 1.25, name
 
 
-@pytest.mark.slow
 def test_the_error_bars_over_rows_are_right(linear: Network) -> None:
     """Rows of the same population 300 times over, against what it is on 200 000 of them."""
     rng = np.random.default_rng(5)
@@ -261,7 +259,6 @@ def test_probes_derive_from_the_seed_and_the_place_alone(mlp: Network) -> None:
     assert (other.trace.value != part.trace.value).all()
 
 
-@pytest.mark.slow
 def test_trained_and_sampled_networks_are_measured_alike(mlp: Network) -> None:
     """In float32, as both sides work."""
     x = X.astype(np.float32)
@@ -281,7 +278,6 @@ def test_trained_and_sampled_networks_are_measured_alike(mlp: Network) -> None:
         assert (found.trace.value > 0).all()
 
 
-@pytest.mark.slow
 def test_a_network_with_attention_convolution_and_silu_is_measured() -> None:
     class Attends(nn.Module):
         def __init__(self) -> None:

@@ -96,7 +96,6 @@ def test_a_finished_run_resumed_computes_nothing(
     assert "9 of 9 cells are finished already." in resumed(run, finished, capsys)
 
 
-@pytest.mark.slow
 def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been(
     finished: Path, tmp_path: Path
 ) -> None:

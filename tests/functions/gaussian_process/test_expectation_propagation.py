@@ -128,7 +128,6 @@ def test_two_inputs_are_near_the_exact_probability(correlation: float) -> None:
     assert abs(found.log_evidence - exact) < 0.04
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_forty_inputs_are_near_the_exact_probability(seed: int) -> None:
     loadings, signs = np.random.default_rng(seed).uniform(0, 0.95, 40), random_signs(40, seed=seed)

@@ -58,7 +58,7 @@ def test_two_inputs_have_a_quarter_and_the_arc_sine(correlation: float) -> None:
     check(orthant_probability(KEY, equicorrelated(2, correlation), np.ones(2, dtype=int)), exact)
 
 
-@pytest.mark.parametrize("n", [8, pytest.param(100, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("n", [8, 100])
 def test_equicorrelated_inputs_have_one_in_n_plus_one(n: int) -> None:
     check(orthant_probability(KEY, equicorrelated(n), np.ones(n, dtype=int)), -math.log(n + 1))
 
@@ -71,7 +71,6 @@ def test_three_inputs_have_the_three_arc_sines_and_others_one_half_each() -> Non
     check(orthant_probability(KEY, correlation, signs), exact)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_forty_inputs_with_one_factor_have_the_integral_over_it(seed: int) -> None:
     loadings, signs = np.random.default_rng(seed).uniform(0, 0.95, 40), random_signs(40, seed=seed)
@@ -103,7 +102,6 @@ def test_any_shift_gives_the_same_probability_and_the_best_one_keeps_its_bound()
         within(value, exact, sem)
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize("seed", range(4))
 def test_no_weight_exceeds_the_bound_and_the_shift_spreads_them_less(seed: int) -> None:
@@ -175,7 +173,6 @@ def test_lines_through_the_plane_cut_it_into_their_angles() -> None:
     assert n_trusted > 0
 
 
-@pytest.mark.slow
 def test_expectation_propagation_is_off_by_more_than_the_error_on_boolean_inputs() -> None:
     """All 128 inputs of 7 bits, the labels 0011…, and a network of two hidden layers."""
     bits = (np.arange(128)[:, None] >> np.arange(6, -1, -1)) & 1

@@ -139,7 +139,6 @@ def relative_distance_to_flow(network: Finite, *, n_seeds: int) -> float:
     return float(np.linalg.norm(off) / np.linalg.norm(moved))
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("float64")
 def test_gradient_descent_on_a_wide_network_follows_the_flow() -> None:
     """At least 1/√width is proved, up to the step size."""

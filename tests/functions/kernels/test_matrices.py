@@ -13,7 +13,7 @@ from bayes_vs_sgd.functions.kernels import (
 X = np.random.default_rng(0).normal(size=(7, 2, 3, 3)).astype(np.float32)
 ARCHITECTURES = [
     FullyConnected(2, 1.3, 0.4),
-    pytest.param(Convolutional(1, 1.3, 0.4, readout="pool"), marks=pytest.mark.slow),
+    Convolutional(1, 1.3, 0.4, readout="pool"),
 ]
 
 

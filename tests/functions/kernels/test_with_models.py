@@ -5,7 +5,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
 
 from bayes_vs_sgd import Network
 from bayes_vs_sgd.functions.kernels import FullyConnected, empirical_ntk, output_mean
@@ -14,7 +13,6 @@ from models.mlp import MLP
 from tests.conftest import within
 
 
-@pytest.mark.slow
 def test_an_mlp_in_ntk_parameterization_has_both_kernels_on_average() -> None:
     """Its scales are in the parameters: multipliers of 1. One hidden layer has no 1/width."""
     module = MLP(3, 16, 2, parameterization=parameterization.NTK())

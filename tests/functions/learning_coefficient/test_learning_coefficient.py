@@ -71,7 +71,7 @@ def test_hmc_finds_the_closed_form_of_a_quadratic_loss_with_localization() -> No
     assert found.loss_at_centre == 0
 
 
-@pytest.mark.parametrize("loss", ["batch", pytest.param("full", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("loss", ["batch", "full"])
 def test_sgld_has_the_law_of_its_steps_and_reports_their_bias(loss: str) -> None:
     """ε·a = 1 in the stiffest direction: a third more than without steps, by the known division."""
     step = 1e-3
@@ -115,7 +115,7 @@ def by_quadrature(powers: tuple[int, int], n_beta: float, localization: float) -
     return float(n_beta * (weights * loss).sum() / weights.sum())
 
 
-@pytest.mark.parametrize("powers", [(1, 1), pytest.param((1, 2), marks=pytest.mark.slow)])
+@pytest.mark.parametrize("powers", [(1, 1), (1, 2)])
 def test_a_singular_point_has_the_coefficient_of_its_posterior(powers: tuple[int, int]) -> None:
     """Exact at finite nβ by quadrature; regular counting would say 1."""
     found = estimate(
@@ -165,7 +165,6 @@ def test_a_regular_model_has_half_its_parameters() -> None:
     agrees(found, exact)
 
 
-@pytest.mark.slow
 def test_mini_batches_add_less_than_independent_ones_would() -> None:
     """By ε·nβ·tr(H)/8 for the step and at most nβ/b times that for the noise of batches."""
     posterior, centre, curvatures = regression()
