@@ -9,7 +9,6 @@ from benchmarks import convolution, hmc, lowering, measure, sgld, table
 from benchmarks.measure import Effort, Form, Missing, Row
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in lowering.cases() if "512" not in name])
 def test_the_networks_by_hand_are_the_lowered_ones(name: str) -> None:
     module, x, by_hand = lowering.cases()[name]
@@ -100,7 +99,6 @@ def test_every_peer_samples_the_density_of_ours() -> None:
     )
 
 
-@pytest.mark.slow
 def test_the_convolution_by_hand_is_the_lowered_posterior() -> None:
     work = convolution.problem(1, n_rows=16)
     measure.require_matched(convolution.log_densities(work), convolution.points(work))

@@ -60,8 +60,8 @@ def check_moments(name: str, log_scale: np.ndarray) -> None:
     "sampler",
     [
         samplers.HMC(n_leapfrog=5, backend="numpyro"),
-        pytest.param(samplers.NUTS(), marks=pytest.mark.slow),
-        pytest.param(samplers.NUTS(backend="numpyro"), marks=pytest.mark.slow),
+        samplers.NUTS(),
+        samplers.NUTS(backend="numpyro"),
     ],
 )
 def test_the_density_of_the_prior_is_that_of_its_draws(sampler: samplers.Sampler) -> None:

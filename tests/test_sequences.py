@@ -84,7 +84,6 @@ def test_a_translator_is_the_encoder_decoder_of_packed_pairs() -> None:
     }
 
 
-@pytest.mark.slow
 def test_both_engines_agree_on_a_translator(pairs: data.Translation) -> None:
     torch.manual_seed(0)
     module = Translator(
@@ -93,7 +92,7 @@ def test_both_engines_agree_on_a_translator(pairs: data.Translation) -> None:
     assert_engines_agree(module, pairs.x_train[:4])
 
 
-@pytest.mark.parametrize("name", ["characters", pytest.param("pairs", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", ["characters", "pairs"])
 def test_the_posterior_of_sequences_is_that_of_torchs_cross_entropy(
     name: str, request: pytest.FixtureRequest
 ) -> None:
@@ -147,7 +146,6 @@ def test_sequences_train_as_in_a_plain_torch_loop(
     assert trained.stats["test_error"][-1, -1] == pytest.approx(np.mean(shares), rel=1e-9)
 
 
-@pytest.mark.slow
 def test_translations_are_predicted_averaged_and_judged(pairs: data.Translation) -> None:
     network = network_of(pairs)
     trained = sgd.train(
@@ -171,7 +169,6 @@ def test_translations_are_predicted_averaged_and_judged(pairs: data.Translation)
     assert (averaging.pointwise(average, pairs.y_test)["nll"] <= losses["nll"].mean((0, 1))).all()
 
 
-@pytest.mark.slow
 def test_networks_learn_to_translate_by_copying(tmp_path: Path) -> None:
     words = [f"w{i}" for i in range(6)]
     lines = [" ".join(RNG.choice(words, 3)) for _ in range(150)]

@@ -57,11 +57,8 @@ def test_relu_keeps_the_variance_at_the_edge_of_chaos(depth: int) -> None:
 
 
 SETTINGS = [
-    pytest.param(FullyConnected(1, 1.5, 0.5, "erf"), marks=pytest.mark.slow),
-    pytest.param(
-        FullyConnected(1, 1.5, 0.5, "relu", weight_multiplier=1.0, bias_multiplier=1.0),
-        marks=pytest.mark.slow,
-    ),
+    FullyConnected(1, 1.5, 0.5, "erf"),
+    FullyConnected(1, 1.5, 0.5, "relu", weight_multiplier=1.0, bias_multiplier=1.0),
     FullyConnected(1, 1.5, 0.0, "erf", weight_multiplier=0.7, bias_multiplier=2.0),
 ]
 
@@ -103,7 +100,6 @@ def test_outputs_of_a_narrow_relu_network_have_the_known_kurtosis() -> None:
     within(np.mean(ratios), 3 * (1 + 5 / width), np.std(ratios, ddof=1) / 20**0.5)
 
 
-@pytest.mark.slow
 def test_the_standard_parameterization_has_the_multipliers_that_are_stated() -> None:
     """√fan_in and 1; by the width n, input weights and all biases lose their part in the kernel."""
     n, weight, bias = 12, 1.5, 0.5
