@@ -18,7 +18,7 @@ import pytest
 from bayes_vs_sgd import storage
 
 MOMENTS = ("in the draws", "between draws and state", "in the state")
-_PAUSES = (0.0, 0.1, 0.3, 0.5)
+_PAUSES = (0.0, 0.05, 0.15, 0.3, 0.4, 0.6)
 
 
 class Killed(Exception):  # noqa: N818

@@ -241,7 +241,7 @@ def test_help_shows_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_file_of_images_runs_from_end_to_end(shared_data: Path, tmp_path: Path) -> None:
     run(
         *("--data", str(shared_data / "fashion_mnist.npz"), "--n-test", "40"),
-        *("--arms", "sgd", "map", "--out", str(tmp_path / "run")),
+        *("--out", str(tmp_path / "run")),
     )
     assert (tmp_path / "run" / "report.html").exists()
 
