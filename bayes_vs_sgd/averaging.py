@@ -1,5 +1,6 @@
 """Bayesian model averages and ensembles: member predictions → averaged prediction → metrics."""
 
+import math
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -293,6 +294,13 @@ def regression(
             "in collect, or pass Gaussian(std=…) with a number."
         )
 
+    one = jax.tree.map(lambda a: np.asarray(a[0, 0]), params)
+    outputs = jax.eval_shape(network.apply, one, np.asarray(x)).shape
+    if (outputs[0], math.prod(outputs[1:])) != targets.shape:
+        raise ValueError(
+            f"y has shape {np.shape(y)} and the outputs have {outputs}; they must have the same rows "
+            "and components."
+        )
     of_one = Bound(_mean_and_density, (network, likelihood))
     mean, log_density = _of_every_draw(of_one, (params, log_std), draws, np.asarray(x), targets)
     return Regression(mean, log_density, targets)
@@ -307,11 +315,6 @@ def _mean_and_density(
 ) -> tuple[Any, Any]:
     params, log_std = variables
     outputs = network.apply(params, inputs).reshape(len(inputs), -1)
-    if outputs.shape != rows.shape:
-        raise ValueError(
-            f"y has shape {rows.shape} and the outputs have {outputs.shape}; they must have the same "
-            "rows and components."
-        )
     std = None if log_std is None else jnp.exp(log_std)
     return outputs, likelihood.log_prob(outputs, rows, std)
 

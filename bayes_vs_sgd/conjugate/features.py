@@ -83,7 +83,7 @@ def targets_of(y: np.ndarray, jacobian: Float[np.ndarray, "n out parameters"]) -
 
 
 @found_again(32)
-def _compiled(network: Any, n_rows: int) -> Callable[[Any, Any], tuple[Any, Any]]:
+def _compiled(network: Applied, n_rows: int) -> Callable[[Any, Any], tuple[Any, Any]]:
     """Inputs, parameters (k, P) → the Jacobian at 0 and the outputs at those parameters."""
     size = n_parameters(network.shapes)
 

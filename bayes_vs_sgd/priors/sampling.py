@@ -19,14 +19,14 @@ def sample_many(
 
     Draw i is ``prior.sample(fold_in(key, i), shapes)`` and does not depend on ``n`` but for rounding.
     """
-    return _compiled(prior, tuple(shapes.items()), False)(key, first + np.arange(n))
+    return _compiled(_params_of, prior, tuple(shapes.items()))(key, first + np.arange(n))
 
 
 def sample_variables(
     prior: Prior, key: PRNGKeyArray, shapes: Shapes, n: int
 ) -> dict[str, Float[Array, "n ..."]]:
     """``n`` independent draws, like ``sample_many``, of what is sampled in place of parameters."""
-    return _compiled(prior, tuple(shapes.items()), True)(key, np.arange(n))
+    return _compiled(variables_of, prior, tuple(shapes.items()))(key, np.arange(n))
 
 
 def variables_of(prior: Prior, key: PRNGKeyArray, shapes: Shapes) -> dict[str, Array]:
@@ -53,17 +53,19 @@ def sample_entries(
     }
 
 
+def _params_of(prior: Prior, key: PRNGKeyArray, shapes: Shapes) -> dict[str, Array]:
+    return prior.sample(key, shapes)
+
+
 @found_again(32)
 def _compiled(
-    prior: Prior, shapes: tuple[tuple[str, tuple[int, ...]], ...], variables: bool
+    draw: Callable[..., dict[str, Array]],
+    prior: Prior,
+    shapes: tuple[tuple[str, tuple[int, ...]], ...],
 ) -> Callable[[PRNGKeyArray, np.ndarray], dict[str, Array]]:
     """Key, numbers → the draws of those numbers."""
 
-    def draw(key: PRNGKeyArray) -> dict[str, Array]:
-        return (
-            variables_of(prior, key, dict(shapes)) if variables else prior.sample(key, dict(shapes))
-        )
+    def one(key: PRNGKeyArray, number: Array) -> dict[str, Array]:
+        return draw(prior, jax.random.fold_in(key, number), dict(shapes))
 
-    return jax.jit(
-        lambda key, numbers: jax.vmap(lambda i: draw(jax.random.fold_in(key, i)))(numbers)
-    )
+    return jax.jit(jax.vmap(one, in_axes=(None, 0)))
