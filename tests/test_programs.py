@@ -63,7 +63,7 @@ def draws(target: Posterior) -> Draws:
 
 
 def test_networks_are_equal_where_one_graph_is_theirs() -> None:
-    assert network() == network()
+    assert network() == network() != network(2)
     assert len({network(), network(), network(2)}) == 2
     assert network() != nn.Linear(3, 1)
 
